@@ -1,0 +1,106 @@
+"""The one door to Postgres: addresses without secrets, connections, pools, errors in our words."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import psycopg
+from psycopg.rows import TupleRow
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.pool import NullPool
+
+from trainer.errors import DatabaseError
+from trainer.settings import Settings, load_settings
+
+Connection = psycopg.Connection[TupleRow]
+
+# libpq keyword -> the environment variable dbt, psql and every other libpq client read
+LIBPQ_VARIABLES = {
+    "host": "PGHOST",
+    "port": "PGPORT",
+    "user": "PGUSER",
+    "password": "PGPASSWORD",
+    "dbname": "PGDATABASE",
+    "sslmode": "PGSSLMODE",
+}
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a database is and as whom. `str()` is safe to print: no password."""
+
+    parameters: dict[str, str] = field(repr=False)
+
+    def __str__(self) -> str:
+        p = self.parameters
+        return f"{p['user']}@{p['host']}:{p['port']}/{p['dbname']}"
+
+    def environ(self) -> dict[str, str]:
+        """The same address as libpq's environment variables, for dbt and psql started by us."""
+        return {
+            variable: self.parameters[keyword]
+            for keyword, variable in LIBPQ_VARIABLES.items()
+            if keyword in self.parameters
+        }
+
+    def psql_command(self) -> str:
+        """A line a person can paste; the password is left to the environment or the prompt."""
+        p = self.parameters
+        return f"psql -h {p['host']} -p {p['port']} -U {p['user']} {p['dbname']}"
+
+
+def address(database_url: str | None = None, settings: Settings | None = None) -> Address:
+    """The database everything talks to: `--database-url`, else DATABASE_URL, else PG*, else the default."""
+    return Address((settings or load_settings(database_url)).libpq_parameters())
+
+
+def open_connection(where: Address, *, autocommit: bool = False, timeout_s: int = 10) -> Connection:
+    """A psycopg connection that also works behind a transaction-mode pooler (no prepared statements).
+
+    Raises DatabaseError naming the address (without password) and the remedy.
+    """
+    try:
+        return psycopg.connect(
+            **{"connect_timeout": timeout_s, "application_name": "martello", **where.parameters},  # type: ignore[arg-type]
+            prepare_threshold=None,
+            autocommit=autocommit,
+        )
+    except psycopg.OperationalError as error:
+        raise DatabaseError(f"no connection to {where}: {_reason(error, where)}", _remedy(error)) from None
+
+
+@contextmanager
+def connect(where: Address, *, autocommit: bool = False) -> Iterator[Connection]:
+    """A connection for one piece of work: committed when it ends well, rolled back when it does not."""
+    with open_connection(where, autocommit=autocommit) as connection:
+        yield connection
+
+
+def engine(where: Address) -> Engine:
+    """A SQLAlchemy engine over psycopg, for pandas and pooled reads; the password stays in the creator."""
+    return create_engine("postgresql+psycopg://", creator=lambda: open_connection(where), poolclass=NullPool)
+
+
+def relation_exists(connection: Connection, name: str) -> bool:
+    """Whether a table, view or materialised view of this qualified name is there."""
+    row = connection.execute("select to_regclass(%s) is not null", (name,)).fetchone()
+    return bool(row and row[0])
+
+
+def _reason(error: psycopg.Error, where: Address) -> str:
+    text = " ".join(str(error).split())
+    password = where.parameters.get("password", "")
+    return (
+        text.replace(password, "***") if len(password) > 3 and password != where.parameters["user"] else text
+    )
+
+
+def _remedy(error: psycopg.Error) -> str:
+    text = str(error)
+    if "password authentication failed" in text:
+        return "check PGUSER and PGPASSWORD, or DATABASE_URL"
+    if "does not exist" in text:
+        return "check PGDATABASE, or the end of DATABASE_URL"
+    if "SSL" in text:
+        return "check PGSSLMODE: hosted databases want require, the embedded one prefer"
+    return "start one with `python -m trainer db start`, or point DATABASE_URL or PGHOST and PGPORT at yours"
