@@ -24,6 +24,11 @@ def say(text: str) -> None:
     out.print(text, markup=False, soft_wrap=True)
 
 
+def fail(text: str) -> None:
+    """A stated failure: one plain line on standard error."""
+    err.print(f"error: {text}", markup=False, soft_wrap=True, style="red")
+
+
 def table(title: str, columns: list[str], rows: list[list[str]], numeric_from: int = 1) -> None:
     """A table on standard output; columns from `numeric_from` on are right-aligned."""
     drawn = Table(title=title, title_justify="left", header_style="bold", title_style="bold")
@@ -36,7 +41,7 @@ def table(title: str, columns: list[str], rows: list[list[str]], numeric_from: i
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """Bars on a terminal (on stderr, so that output can be piped); silent elsewhere, where callers `say` lines."""
+    """Bars on a terminal (on stderr, so output can be piped); nothing elsewhere, where callers `say` lines."""
     bars = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),

@@ -65,7 +65,7 @@ def load_settings(database_url: str | None = None) -> Settings:
 
 
 def parse_database_url(url: str) -> dict[str, str]:
-    """`postgresql://user:password@host:port/database?sslmode=…` as libpq keywords; the URL is never echoed."""
+    """`postgresql://user:password@host:port/database?sslmode=…` as libpq keywords; never echoed."""
     remedy = "write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE, special characters percent-encoded"
     try:
         parts = urlsplit(url.strip())
