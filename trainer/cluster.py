@@ -189,6 +189,8 @@ class Cluster:
                     stderr=said,
                     cwd=self.data,
                     user=self.account,
+                    group=self.account,  # not root's: it would be judged by the group's rights on our folders
+                    extra_groups=None if self.account is None else [],
                     env={k: v for k, v in os.environ.items() if not k.startswith(("PG", "LC_", "LANG"))},
                 )
             except OSError as error:

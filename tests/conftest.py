@@ -1,0 +1,106 @@
+"""What tests share: a throw-away Postgres per worker, and databases cloned from ready-made templates.
+
+`database` is a migrated one, `empty_database` has nothing in it, `existing_app` is the app's own database at each
+of three dates (tests/existing_app), seen as its owner, who is no superuser. All three are Addresses of a database
+that only this test has. `MARTELLO_TEST_PG=16` runs everything on Postgres 16.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from trainer import migrations, server
+from trainer.database import Address, Connection, connect
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+EXISTING_APP = Path(__file__).resolve().parent / "existing_app"
+APP_DATES = ("seed_a", "month_later", "later_still")
+OWNER = "app_owner"
+
+LEAKY = ("PG", "DATABASE_URL", "SUPABASE_", "MARTELLO_", "DBT_")
+KEPT = ("MARTELLO_TEST_PG",)
+
+
+@pytest.fixture(autouse=True)
+def _isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No variable and no .env of the developer's reaches a test; what a test writes lands in its own folder."""
+    for name in list(os.environ):
+        if name.startswith(LEAKY) and name not in KEPT:
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The checkout, for what has to run from its root."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def postgres_version() -> int:
+    return int(os.environ.get("MARTELLO_TEST_PG", server.DEFAULT_VERSION))
+
+
+@pytest.fixture(scope="session")
+def server_address(postgres_version: int) -> Iterator[Address]:
+    """The throw-away server of this worker, as its superuser, database postgres."""
+    with server.throwaway(postgres_version) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def new_database(server_address: Address) -> Iterator[Callable[..., Address]]:
+    """`new_database(template="template1", owner="postgres")`: a database with a name nobody else has."""
+    numbers = count(1)
+
+    def create(template: str = "template1", owner: str = "postgres") -> Address:
+        name = f"test_{next(numbers)}"
+        with connect(server_address, autocommit=True) as admin:
+            admin.execute(f'create database "{name}" template "{template}" owner "{owner}"')
+        return database_of(server_address, name)
+
+    yield create
+
+
+@pytest.fixture(scope="session")
+def migrated_template(new_database: Callable[..., Address]) -> Address:
+    address = new_database()
+    migrations.migrate(address)
+    return address
+
+
+@pytest.fixture
+def database(
+    server_address: Address, migrated_template: Address, new_database: Callable[..., Address]
+) -> Iterator[Address]:
+    """A fresh migrated database; only copied, so it costs some hundredths of a second."""
+    address = new_database(migrated_template.parameters["dbname"])
+    yield address
+    drop_database(server_address, address)
+
+
+@pytest.fixture
+def empty_database(server_address: Address, new_database: Callable[..., Address]) -> Iterator[Address]:
+    """A database with nothing in it, not even pgvector."""
+    address = new_database()
+    yield address
+    drop_database(server_address, address)
+
+
+@pytest.fixture
+def connection(database: Address) -> Iterator[Connection]:
+    """A connection to `database`, autocommit."""
+    with connect(database, autocommit=True) as opened:
+        yield opened
+
+
+def database_of(server_address: Address, name: str, **parameters: str) -> Address:
+    return Address(server_address.parameters | {"dbname": name} | parameters)
+
+
+def drop_database(server_address: Address, address: Address) -> None:
+    with connect(server_address, autocommit=True) as admin:
+        admin.execute(f'drop database "{address.parameters["dbname"]}" with (force)')
