@@ -41,7 +41,7 @@ def table(title: str, columns: list[str], rows: list[list[str]], numeric_from: i
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """Bars on a terminal (on stderr, so output can be piped); nothing elsewhere, where callers `say` lines."""
+    """Bars on a terminal (on stderr: output can be piped); nothing elsewhere, where callers `say` lines."""
     bars = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),

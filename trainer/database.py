@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 import psycopg
 from psycopg.rows import TupleRow
@@ -42,6 +43,13 @@ class Address:
             for keyword, variable in LIBPQ_VARIABLES.items()
             if keyword in self.parameters
         }
+
+    def url(self, *, with_password: bool = False) -> str:
+        """As a libpq URL; the password only when another program has to read it."""
+        p = self.parameters
+        secret = f":{quote(p['password'], safe='')}" if with_password and p.get("password") else ""
+        mode = f"?sslmode={p['sslmode']}" if "sslmode" in p else ""
+        return f"postgresql://{quote(p['user'], safe='')}{secret}@{p['host']}:{p['port']}/{p['dbname']}{mode}"
 
     def psql_command(self) -> str:
         """A line a person can paste; the password is left to the environment or the prompt."""
