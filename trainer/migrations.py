@@ -1,5 +1,6 @@
 """The database brought up to date: migrations once each, then functions and access rules every time."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from trainer.statements import first_line, split_statements
 
 LOCK_KEY = 7_305_211_958_024_417  # any number nobody else uses: two migrations of one database take turns
 LOCK_TIMEOUT = "10s"  # for a table that readers hold; our own turn is waited for without limit
+
+API_ROLES = ("anon", "authenticated", "service_role")
 
 # Word for word what the Supabase CLI runs before it reads its ledger.
 LEDGER = (
@@ -55,7 +58,9 @@ def migrate(target: Address | Connection, on_notice: Notify | None = None) -> li
         with open_connection(target, autocommit=True) as connection:
             return migrate(connection, on_notice)
     if not target.autocommit:
-        raise DatabaseError("migrate was given a connection inside a transaction", "open it with autocommit=True")
+        raise DatabaseError(
+            "migrate was given a connection inside a transaction", "open it with autocommit=True"
+        )
     return _migrate(target, on_notice)
 
 
@@ -118,12 +123,14 @@ def _apply_rerunnable(connection: Connection) -> None:
         connection.execute("set local check_function_bodies = off")
         schema = vector_schema(connection) or "public"
         quoted = sql.Identifier(schema).as_string(connection)
+        unknown = _missing_roles(connection)
         for folder in ("functions", "access"):
             for path in sorted((resource("sql") / folder).glob("*.sql")):
                 # the files say `extensions.` as on Supabase; elsewhere pgvector is somewhere else
                 text = path.read_text(encoding="utf-8").replace("extensions.", f"{quoted}.")
                 for statement in split_statements(text):
-                    _execute(connection, path, statement)
+                    if not (folder == "access" and unknown and unknown.search(statement)):
+                        _execute(connection, path, statement)
         connection.execute("notify pgrst, 'reload schema'")
 
 
@@ -132,6 +139,14 @@ def _begin(connection: Connection) -> None:
     connection.execute("select pg_advisory_xact_lock(%s)", (LOCK_KEY,))
     connection.execute(sql.SQL("set local lock_timeout = {}").format(LOCK_TIMEOUT))
     connection.execute("set local statement_timeout = 0")
+
+
+def _missing_roles(connection: Connection) -> re.Pattern[str] | None:
+    """Finds the roles this server lacks (the first migration warned): nothing can be granted to them."""
+    rows = connection.execute(
+        "select name from unnest(%s::text[]) as name where to_regrole(name) is null", (list(API_ROLES),)
+    ).fetchall()
+    return re.compile(r"\b(" + "|".join(str(name) for (name,) in rows) + r")\b") if rows else None
 
 
 def _applied(connection: Connection) -> set[str]:

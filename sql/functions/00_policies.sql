@@ -1,0 +1,35 @@
+-- What sql/access says again at every run without taking a lock when nothing changed.
+
+create or replace function recsys.ensure_policy(relation regclass, policy text, definition text) returns void
+language plpgsql set search_path = ''
+as $$
+declare
+    said text;
+begin
+    if not (select pg_class.relrowsecurity from pg_catalog.pg_class where pg_class.oid = relation) then
+        execute pg_catalog.format('alter table %s enable row level security', relation);
+    end if;
+    select pg_catalog.obj_description(pg_policy.oid, 'pg_policy') into said
+    from pg_catalog.pg_policy
+    where pg_policy.polrelid = relation and pg_policy.polname = policy;
+    if said = definition then
+        return;
+    end if;
+    execute pg_catalog.format('drop policy if exists %I on %s', policy, relation);
+    execute pg_catalog.format('create policy %I on %s %s', policy, relation, definition);
+    execute pg_catalog.format('comment on policy %I on %s is %L', policy, relation, definition);
+end;
+$$;
+comment on function recsys.ensure_policy(regclass, text, text) is
+'Row level security on, and this policy with this definition, which it keeps as its comment to know itself again.';
+
+create or replace function recsys.created_objects() returns table (relation regclass)
+language sql stable set search_path = ''
+as $$
+    select pg_catalog.to_regclass(listed.relation)
+    from recsys.settings
+    cross join lateral pg_catalog.jsonb_array_elements_text(settings.value) as listed (relation)
+    where settings.key = 'created_objects' and pg_catalog.to_regclass(listed.relation) is not null
+$$;
+comment on function recsys.created_objects() is
+'The relations of schema public that our migrations created: policies and grants of ours are for these alone.';
