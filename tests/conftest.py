@@ -1,12 +1,14 @@
 """What tests share: a throw-away Postgres per worker, and databases cloned from ready-made templates.
 
 `database` is a migrated one, `empty_database` has nothing in it, `existing_app` is the app's own database at each
-of three dates (tests/existing_app), seen as its owner, who is no superuser. All three are Addresses of a database
-that only this test has. `MARTELLO_TEST_PG=16` runs everything on Postgres 16.
+of three dates (tests/existing_app), its owner no superuser, and not migrated. Each is this test's alone and is
+dropped after it. `MARTELLO_TEST_PG=16` runs everything on Postgres 16.
 """
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -14,14 +16,24 @@ import pytest
 
 from trainer import migrations, server
 from trainer.database import Address, Connection, connect
+from trainer.statements import split_statements
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 EXISTING_APP = Path(__file__).resolve().parent / "existing_app"
-APP_DATES = ("seed_a", "month_later", "later_still")
-OWNER = "app_owner"
+APP_DATES = ("seed_a", "month_later", "later_still")  # each file changes what the one before left
+OWNER = {"user": "app_owner", "password": "app_owner"}
 
 LEAKY = ("PG", "DATABASE_URL", "SUPABASE_", "MARTELLO_", "DBT_")
 KEPT = ("MARTELLO_TEST_PG",)
+
+
+@dataclass(frozen=True)
+class ExistingApp:
+    """The app's database at one of APP_DATES: its owner's address, and the superuser's for looking closer."""
+
+    date: str
+    owner: Address
+    superuser: Address
 
 
 @pytest.fixture(autouse=True)
@@ -90,11 +102,53 @@ def empty_database(server_address: Address, new_database: Callable[..., Address]
     drop_database(server_address, address)
 
 
+@pytest.fixture(scope="session")
+def existing_app_template(
+    server_address: Address, new_database: Callable[..., Address]
+) -> Callable[[str], Address]:
+    """`existing_app_template(date)`: the app's database at that date, made once, to be copied."""
+
+    @cache
+    def build(date: str) -> Address:
+        address = new_database()
+        with connect(address, autocommit=True) as admin:
+            run_file(admin, EXISTING_APP / "supabase.sql")
+            admin.execute(f'alter database "{address.parameters["dbname"]}" owner to app_owner')
+        with connect(Address(address.parameters | OWNER), autocommit=True) as owner:
+            for step in APP_DATES[: APP_DATES.index(date) + 1]:
+                run_file(owner, EXISTING_APP / f"{step}.sql")
+        return address
+
+    return build
+
+
+@pytest.fixture(params=APP_DATES)
+def existing_app(
+    request: pytest.FixtureRequest,
+    server_address: Address,
+    existing_app_template: Callable[[str], Address],
+    new_database: Callable[..., Address],
+) -> Iterator[ExistingApp]:
+    """The app's own database, before us; a test that asks for it runs at each of the three dates.
+
+    `@pytest.mark.parametrize("existing_app", ["seed_a"], indirect=True)` chooses.
+    """
+    template = existing_app_template(request.param)
+    address = new_database(template.parameters["dbname"], "app_owner")
+    yield ExistingApp(request.param, Address(address.parameters | OWNER), address)
+    drop_database(server_address, address)
+
+
 @pytest.fixture
 def connection(database: Address) -> Iterator[Connection]:
     """A connection to `database`, autocommit."""
     with connect(database, autocommit=True) as opened:
         yield opened
+
+
+def run_file(connection: Connection, path: Path) -> None:
+    for statement in split_statements(path.read_text(encoding="utf-8")):
+        connection.execute(statement.encode())
 
 
 def database_of(server_address: Address, name: str, **parameters: str) -> Address:
