@@ -1,0 +1,123 @@
+{#-
+    Sources as they are found. What a source must and may have is written once, in the sources' YAML: each column has
+    a `data_type`; `meta.required` columns must be there when the table is; every other column may be missing and is
+    null then; a missing table is an empty one.
+-#}
+
+{#- The declaration of a source's columns: a list of {name, data_type, required, families}. -#}
+{% macro declared_columns(source_name, table_name) %}
+    {%- for node in graph.sources.values() if node.source_name == source_name and node.name == table_name -%}
+        {{ return(node.columns.values() | list) }}
+    {%- endfor -%}
+    {{ return([]) }}
+{% endmacro %}
+
+{#- Name -> type of the columns that are really there; empty when there is no such relation. -#}
+{% macro found_columns(relation) %}
+    {%- set query -%}
+        select attname, pg_catalog.format_type(atttypid, null)
+        from pg_catalog.pg_attribute
+        where attrelid = pg_catalog.to_regclass('{{ relation.include(database=false) }}')
+            and attnum > 0
+            and not attisdropped
+    {%- endset -%}
+    {%- set found = {} -%}
+    {%- for row in run_query(query) -%}
+        {%- do found.update({row[0]: row[1]}) -%}
+    {%- endfor -%}
+    {{ return(found) }}
+{% endmacro %}
+
+{#- Types that may stand in for a declared one; text takes everything that has a text form. -#}
+{% macro is_acceptable_type(found, declared) %}
+    {%- set numbers = ["smallint", "integer", "bigint", "numeric", "real", "double precision"] -%}
+    {%- set whole = ["smallint", "integer", "bigint"] -%}
+    {%- set times = ["timestamp with time zone", "timestamp without time zone", "date"] -%}
+    {%- set texts = ["text", "character varying", "character", "name", "citext"] -%}
+    {%- if found == declared -%}{{ return(true) }}
+    {%- elif declared == "numeric" -%}{{ return(found in numbers) }}
+    {%- elif declared in ("integer", "bigint") -%}{{ return(found in numbers) }}
+    {%- elif declared == "timestamp with time zone" -%}{{ return(found in times) }}
+    {%- elif declared == "text" -%}
+        {#- an enum of the app's own is a text to us; a number, a uuid or an array where text is declared is a mistake -#}
+        {{ return(found in texts or (found not in numbers + times + ["uuid", "boolean", "bytea", "json", "jsonb"]
+            and not found.endswith("[]"))) }}
+    {%- else -%}{{ return(false) }}
+    {%- endif -%}
+{% endmacro %}
+
+{#- One sentence per fault of a source that is there: a column missing or of a type that cannot be read. -#}
+{% macro source_faults(source_name, table_name, relation, found) %}
+    {%- set faults = [] -%}
+    {%- set remedy = "run `python -m trainer db migrate`" if source_name == "raw"
+        else "give it that column, or name another one in models/staging/" ~ source_name ~ "/sources.yml" -%}
+    {%- for column in declared_columns(source_name, table_name) -%}
+        {%- set name = relation.schema ~ "." ~ relation.identifier ~ "." ~ column.name -%}
+        {%- if column.name not in found -%}
+            {%- if column.meta.get("required") -%}
+                {%- do faults.append(name ~ " is missing; " ~ remedy) -%}
+            {%- endif -%}
+        {%- elif not is_acceptable_type(found[column.name], column.data_type) -%}
+            {%- do faults.append(name ~ " is " ~ found[column.name] ~ " and must be " ~ column.data_type
+                ~ "; change its type, or take the wrong table away") -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(faults) }}
+{% endmacro %}
+
+{#- Runs before anything is built: a broken contract stops the build with the name and the remedy. -#}
+{% macro check_sources() %}
+    {%- if execute and flags.WHICH in ("build", "run", "seed", "snapshot") -%}
+        {%- set faults = [] -%}
+        {%- for node in graph.sources.values() -%}
+            {%- set relation = source(node.source_name, node.name) -%}
+            {%- set found = found_columns(relation) -%}
+            {%- if found -%}
+                {%- do faults.extend(source_faults(node.source_name, node.name, relation, found)) -%}
+            {%- endif -%}
+        {%- endfor -%}
+        {%- if faults -%}
+            {%- do exceptions.raise_compiler_error(faults | sort | join(" | ")) -%}
+        {%- endif -%}
+    {%- endif -%}
+{% endmacro %}
+
+{#- One column of a source, cast to its declared type; a null of that type when the source has no such column. -#}
+{% macro optional_column(column, found) -%}
+    {%- if column.name not in found -%}
+        cast(null as {{ column.data_type }}) as {{ adapter.quote(column.name) }}
+    {%- elif column.data_type == "timestamp with time zone" and found[column.name] != column.data_type -%}
+        {#- a time without a zone is UTC -#}
+        cast({{ adapter.quote(column.name) }} as timestamp without time zone) at time zone 'UTC'
+            as {{ adapter.quote(column.name) }}
+    {%- elif found[column.name] != column.data_type -%}
+        cast({{ adapter.quote(column.name) }} as {{ column.data_type }}) as {{ adapter.quote(column.name) }}
+    {%- else -%}
+        {{ adapter.quote(column.name) }}
+    {%- endif -%}
+{%- endmacro %}
+
+{#-
+    A source as a relation that always has exactly the declared columns: `select ... from {{ optional_relation(...) }}`.
+    For unit tests and for parsing it is the plain source.
+-#}
+{% macro optional_relation(source_name, table_name) -%}
+    {%- set relation = source(source_name, table_name) -%}
+    {%- if not execute or not relation.identifier or relation.is_cte -%}
+        {{ relation }}
+    {%- else -%}
+        {%- set found = found_columns(relation) -%}
+        {%- set columns = declared_columns(source_name, table_name) -%}
+        (
+        select
+        {%- for column in columns %}
+            {{ optional_column(column, found) }}{{ "," if not loop.last }}
+        {%- endfor %}
+        {%- if found %}
+        from {{ relation }}
+        {%- else %}
+        where false
+        {%- endif %}
+        ) as {{ table_name }}
+    {%- endif -%}
+{%- endmacro %}

@@ -1,0 +1,83 @@
+with written as (
+    select distinct
+        false as may_be_bare,
+        stg_raw__reviews.item
+    from {{ ref("stg_raw__reviews") }} as stg_raw__reviews
+    where stg_raw__reviews.item is not null
+    union all
+    select distinct
+        true as may_be_bare,
+        stg_raw__decisions.item
+    from {{ ref("stg_raw__decisions") }} as stg_raw__decisions
+    where stg_raw__decisions.item is not null
+),
+
+named as (
+    select
+        written.may_be_bare,
+        written.item,
+        {{ trimmed("written.item") }} as address
+    from written
+),
+
+unwrapped as (
+    select
+        named.may_be_bare,
+        named.item,
+        {{ unwrapped("named.address") }} as address
+    from named
+    where named.address != ''
+),
+
+matched as (
+    select
+        unwrapped.may_be_bare,
+        unwrapped.item,
+        unwrapped.address,
+        pattern.catalogue_source,
+        coalesce(
+            pattern.content_id,
+            case when unwrapped.may_be_bare and strpos(unwrapped.address, '://') = 0 then unwrapped.address end
+        ) as content_id
+    from unwrapped
+    left join lateral (
+        select
+            url_patterns.source as catalogue_source,
+            (regexp_match(unwrapped.address, url_patterns.pattern, 'i'))[1] as content_id
+        from {{ ref("url_patterns") }} as url_patterns
+        where unwrapped.address ~* url_patterns.pattern
+        order by url_patterns.priority, url_patterns.site, url_patterns.pattern
+        limit 1
+    ) as pattern on true
+),
+
+decoded as (
+    select
+        matched.may_be_bare,
+        matched.item,
+        matched.address,
+        matched.catalogue_source,
+        nullif(lower({{ trimmed(percent_decoded("matched.content_id")) }}), '') as content_id
+    from matched
+),
+
+split_up as (
+    select
+        decoded.*,
+        {{ content_id_parts("decoded.content_id") }} as parts
+    from decoded
+)
+
+select
+    cast(row_number() over (order by split_up.may_be_bare, split_up.item collate "C") as integer) as item_no,
+    split_up.may_be_bare,
+    split_up.item,
+    split_up.address,
+    split_up.catalogue_source,
+    split_up.content_id,
+    case when split_up.may_be_bare then {{ as_uuid("split_up.address") }} end as video_id,
+    {{ url_key("split_up.address") }} as url_key,
+    {{ alias_key("split_up.parts", "alias_padding") }} as alias_padding,
+    {{ alias_key("split_up.parts", "alias_prefix") }} as alias_prefix,
+    {{ alias_key("split_up.parts", "alias_padding_prefix") }} as alias_padding_prefix
+from split_up

@@ -1,0 +1,73 @@
+with reviews as (
+    select
+        'review' as source,
+        stg_raw__reviews.load_id,
+        stg_raw__reviews.line_number,
+        {{ trimmed("stg_raw__reviews.reviewer_id") }} as reviewer_id,
+        cast(null as uuid) as app_user_id,
+        stg_raw__reviews.item,
+        {{ as_stars("stg_raw__reviews.stars") }} as stars,
+        cast(null as text) as decision,
+        {{ trimmed("stg_raw__reviews.happened_at") }} as happened_at,
+        lower({{ trimmed("stg_raw__reviews.split") }}) as split
+    from {{ ref("stg_raw__reviews") }} as stg_raw__reviews
+),
+
+trimmed_decisions as (
+    select
+        stg_raw__decisions.load_id,
+        stg_raw__decisions.line_number,
+        nullif({{ trimmed("stg_raw__decisions.reviewer_id") }}, '') as reviewer_id,
+        nullif({{ trimmed("stg_raw__decisions.user_id") }}, '') as user_id,
+        stg_raw__decisions.item,
+        coalesce(
+            nullif({{ trimmed("stg_raw__decisions.label") }}, ''),
+            nullif({{ trimmed("stg_raw__decisions.decision") }}, '')
+        ) as decision,
+        {{ trimmed("stg_raw__decisions.happened_at") }} as happened_at,
+        lower({{ trimmed("stg_raw__decisions.split") }}) as split
+    from {{ ref("stg_raw__decisions") }} as stg_raw__decisions
+),
+
+decisions as (
+    select
+        'decision' as source,
+        trimmed_decisions.load_id,
+        trimmed_decisions.line_number,
+        coalesce(trimmed_decisions.reviewer_id, trimmed_decisions.user_id) as reviewer_id,
+        {{ as_uuid("trimmed_decisions.user_id") }} as app_user_id,
+        trimmed_decisions.item,
+        cast(null as numeric) as stars,
+        lower(trimmed_decisions.decision) as decision,
+        trimmed_decisions.happened_at,
+        trimmed_decisions.split
+    from trimmed_decisions
+),
+
+lines as (
+    select * from reviews
+    union all
+    select * from decisions
+)
+
+select
+    lines.source,
+    lines.load_id,
+    lines.line_number,
+    lines.app_user_id,
+    case when lines.app_user_id is null then nullif(lines.reviewer_id, '') end as reviewer_id,
+    items.item_no,
+    lines.stars,
+    lines.decision,
+    {{ as_time("lines.happened_at") }} as happened_at,
+    lines.happened_at != '' and {{ as_time("lines.happened_at") }} is null as is_time_unreadable,
+    case
+        when lines.split in ('train', 'training') then 'train'
+        when lines.split in ('val', 'valid', 'validation', 'dev') then 'val'
+        when lines.split in ('test', 'testing') then 'test'
+    end as split,
+    lines.split not in ('', 'train', 'training', 'val', 'valid', 'validation', 'dev', 'test', 'testing')
+        as is_split_unreadable
+from lines
+left join {{ ref("int_items") }} as items
+    on lines.item = items.item and items.may_be_bare = (lines.source = 'decision')

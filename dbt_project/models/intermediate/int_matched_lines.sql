@@ -1,0 +1,115 @@
+with file_lines as (
+    select
+        int_lines.source,
+        int_lines.load_id,
+        int_lines.line_number,
+        coalesce(int_lines.app_user_id, int_user_links.app_user_id) as app_user_id,
+        int_lines.reviewer_id,
+        int_lines.item_no,
+        int_lines.stars,
+        int_lines.decision,
+        int_lines.happened_at,
+        int_lines.split,
+        int_item_matches.video_id,
+        int_item_matches.match_rule,
+        case when int_lines.item_no is null then 'no_content_id' else int_item_matches.fault end as item_fault
+    from {{ ref("int_lines") }} as int_lines
+    left join {{ ref("int_item_matches") }} as int_item_matches on int_lines.item_no = int_item_matches.item_no
+    left join {{ ref("int_user_links") }} as int_user_links on int_lines.reviewer_id = int_user_links.reviewer_id
+),
+
+app_lines as (
+    select
+        'app' as source,
+        -- the live table is younger than any file, and its decisions younger than the likes of its first days
+        cast(null as bigint) as load_id,
+        cast(case stg_app__decisions.app_table when 'likes' then 1 else 2 end as bigint) as line_number,
+        stg_app__decisions.user_id as app_user_id,
+        cast(null as text) as reviewer_id,
+        cast(null as integer) as item_no,
+        cast(null as numeric) as stars,
+        lower({{ trimmed("stg_app__decisions.decision") }}) as decision,
+        stg_app__decisions.happened_at,
+        cast(null as text) as split,
+        int_videos.video_id,
+        'app' as match_rule,
+        case
+            when stg_app__decisions.video_id is null then 'no_content_id'
+            when int_videos.video_id is null then 'unknown_video'
+        end as item_fault
+    from {{ ref("stg_app__decisions") }} as stg_app__decisions
+    left join {{ ref("int_videos") }} as int_videos on stg_app__decisions.video_id = int_videos.video_id
+),
+
+lines as (
+    select * from file_lines
+    union all
+    select * from app_lines
+),
+
+labelled as (
+    select
+        lines.source,
+        lines.source = 'review' as is_review,
+        lines.load_id,
+        lines.line_number,
+        case
+            when lines.app_user_id is not null then 'app:' || lines.app_user_id
+            else 'review:' || lines.reviewer_id
+        end as user_key,
+        lines.item_no,
+        lines.stars,
+        case when lines.happened_at <= now() then lines.happened_at end as occurred_at,
+        lines.split,
+        lines.video_id,
+        lines.match_rule,
+        lines.item_fault,
+        cast(
+            case
+                when lines.source = 'review'
+                    then
+                        case
+                            when lines.stars >= {{ var("min_stars") }} then 1
+                            when lines.stars <= {{ var("max_negative_stars") }} then 0
+                        end
+                when lines.decision ~ '^[01](\.0+)?$' then cast(left(lines.decision, 1) as integer)
+                else decision_labels.label
+            end as smallint
+        ) as label,
+        case
+            when lines.source = 'review'
+                then
+                    case
+                        when lines.stars > 0 and lines.stars <= {{ var("stars_max") }} then null
+                        else 'bad_stars'
+                    end
+            when lines.decision ~ '^[01](\.0+)?$' then null
+            when decision_labels.decision is null then 'unknown_decision'
+            when decision_labels.label is null then 'skip'
+        end as signal_fault
+    from lines
+    left join {{ ref("decision_labels") }} as decision_labels on lines.decision = decision_labels.decision
+)
+
+select
+    labelled.source,
+    labelled.is_review,
+    labelled.load_id,
+    labelled.line_number,
+    labelled.user_key,
+    labelled.item_no,
+    labelled.stars,
+    labelled.occurred_at,
+    labelled.split,
+    labelled.video_id,
+    labelled.match_rule,
+    labelled.label,
+    case
+        when labelled.user_key is null then 'no_user'
+        when labelled.signal_fault is not null then labelled.signal_fault
+        when labelled.item_fault is not null then labelled.item_fault
+        {%- if var("window_months") is not none %}
+        when labelled.occurred_at < now() - interval '{{ var("window_months") }} months' then 'outside_window'
+        {%- endif %}
+    end as fault
+from labelled

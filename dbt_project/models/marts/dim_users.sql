@@ -1,0 +1,66 @@
+with interactions as (
+    select
+        fct_interactions.user_key,
+        fct_interactions.label,
+        fct_interactions.occurred_at,
+        stg_app__videos.price,
+        fct_interactions.split = 'train' as is_training
+    from {{ ref("fct_interactions") }} as fct_interactions
+    inner join {{ ref("stg_app__videos") }} as stg_app__videos
+        on fct_interactions.video_id = stg_app__videos.video_id
+),
+
+-- what describes a user is taken from the training split alone: the rest is what a model is tested on
+training as (
+    select
+        interactions.user_key,
+        cast(count(*) filter (where interactions.is_training and interactions.label = 1) as integer) as n_likes,
+        cast(count(*) filter (where interactions.is_training and interactions.label = 0) as integer) as n_dislikes,
+        min(interactions.occurred_at) filter (where interactions.is_training) as first_at,
+        max(interactions.occurred_at) filter (where interactions.is_training) as last_at,
+        cast(avg(interactions.price) filter (where interactions.is_training and interactions.label = 1) as real)
+            as price_preference
+    from interactions
+    group by interactions.user_key
+),
+
+users as (
+    select
+        coalesce(training.user_key, int_suspicious_users.user_key) as user_key,
+        coalesce(training.n_likes, 0) as n_likes,
+        coalesce(training.n_dislikes, 0) as n_dislikes,
+        training.first_at,
+        training.last_at,
+        training.price_preference,
+        int_suspicious_users.user_key is not null as is_suspicious,
+        int_suspicious_users.suspicion_reason
+    from training
+    full join {{ ref("int_suspicious_users") }} as int_suspicious_users
+        on training.user_key = int_suspicious_users.user_key
+)
+
+select
+    users.user_key,
+    split_part(users.user_key, ':', 1) as kind,
+    case
+        when starts_with(users.user_key, 'app:') then cast(substr(users.user_key, 5) as uuid)
+    end as app_user_id,
+    users.n_likes,
+    users.n_dislikes,
+    users.first_at,
+    users.last_at,
+    coalesce(int_user_preferences.preferred_tags, '{}') as preferred_tags,
+    coalesce(int_user_preferences.preferred_makers, '{}') as preferred_makers,
+    users.price_preference,
+    -- training rows per week between the first and the last of them, one week at least
+    cast(
+        (users.n_likes + users.n_dislikes)
+        / greatest(coalesce(extract(epoch from users.last_at - users.first_at) / 604800, 1), 1) as real
+    ) as activity,
+    users.is_suspicious,
+    users.suspicion_reason,
+    cast(null as real) as view_time_avg,
+    cast(null as real) as session_frequency
+from users
+left join {{ ref("int_user_preferences") }} as int_user_preferences
+    on users.user_key = int_user_preferences.user_key

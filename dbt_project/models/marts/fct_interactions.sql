@@ -1,0 +1,39 @@
+with pairs as (
+    select
+        int_line_outcomes.user_key,
+        int_line_outcomes.video_id,
+        int_line_outcomes.label,
+        int_line_outcomes.source,
+        int_line_outcomes.match_rule,
+        int_line_outcomes.occurred_at,
+        int_line_outcomes.outcome = 'seen_only' as is_seen_only,
+        case when int_line_outcomes.outcome = 'used' then int_line_outcomes.split end as file_split,
+        int_line_outcomes.outcome = 'used' and int_line_outcomes.split is null as is_to_split
+    from {{ ref("int_line_outcomes") }} as int_line_outcomes
+    where int_line_outcomes.outcome in ('used', 'seen_only')
+),
+
+{% if var("split_strategy") == "temporal" -%}
+{{ temporal_split("pairs") }}
+{%- else -%}
+{{ user_stratified_split("pairs") }}
+{%- endif %}
+
+select
+    split_up.user_key,
+    split_up.video_id,
+    split_up.label,
+    cast(
+        case
+            when split_up.is_seen_only then 0
+            when split_up.source = 'review' then {{ var("review_weight") }}
+            else {{ var("decision_weight") }}
+        end as real
+    ) as weight,
+    split_up.source,
+    split_up.match_rule,
+    split_up.occurred_at,
+    coalesce(split_up.file_split, split_up.split) as split,
+    split_up.is_seen_only,
+    split_up.file_split is not null as is_split_from_file
+from split_up
