@@ -1,8 +1,8 @@
 """What tests share: a throw-away Postgres per worker, and databases cloned from ready-made templates.
 
 `database` is a migrated one, `empty_database` has nothing in it, `existing_app` is the app's own database at each
-of three dates (tests/existing_app), its owner no superuser, and not migrated. Each is this test's alone and is
-dropped after it. `MARTELLO_TEST_PG=16` runs everything on Postgres 16.
+of three dates (tests/existing_app), not migrated, its owner no superuser. Each is for one test and dropped after
+it. `MARTELLO_TEST_PG=16` runs everything on Postgres 16.
 """
 
 import os
@@ -38,7 +38,7 @@ class ExistingApp:
 
 @pytest.fixture(autouse=True)
 def _isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No variable and no .env of the developer's reaches a test; what a test writes lands in its own folder."""
+    """No variable and no .env of the developer's reaches a test; what it writes lands in its own folder."""
     for name in list(os.environ):
         if name.startswith(LEAKY) and name not in KEPT:
             monkeypatch.delenv(name)

@@ -51,8 +51,8 @@ def migrations(folder: Path | None = None) -> list[Migration]:
 def migrate(target: Address | Connection, on_notice: Notify | None = None) -> list[str]:
     """Applies what is missing and returns the names of the migrations that were applied now.
 
-    Safe to run at any time, by two at once, as a non-superuser owner and behind a pooler. `on_notice` gets the
-    server's warnings, one line each. Raises DatabaseError naming file and statement; what was applied before stays.
+    Safe at any time, by two at once, as an owner who is no superuser, and behind a pooler. `on_notice` gets
+    the server's warnings, one line each. Raises DatabaseError naming file and statement; those before stay.
     """
     if isinstance(target, Address):
         with open_connection(target, autocommit=True) as connection:
@@ -109,7 +109,8 @@ def _apply_once(connection: Connection, migration: Migration) -> bool:
             _execute(connection, migration.path, statement)
         connection.execute("reset search_path")
         connection.execute(
-            "insert into supabase_migrations.schema_migrations (version, name, statements) values (%s, %s, %s)",
+            "insert into supabase_migrations.schema_migrations (version, name, statements)"
+            " values (%s, %s, %s)",
             (migration.version, migration.name, statements),
         )
     return True
