@@ -1,8 +1,8 @@
 """What tests share: a throw-away Postgres per worker, and databases cloned from ready-made templates.
 
-`database` is a migrated one, `empty_database` has nothing in it, `existing_app` is the app's own database at each
-of three dates (tests/existing_app), not migrated, its owner no superuser. Each is for one test and dropped after
-it. `MARTELLO_TEST_PG=16` runs everything on Postgres 16.
+`database` is a migrated one, `empty_database` has nothing in it, `existing_app` is the app's own database
+at each of three dates (tests/existing_app), not migrated, its owner no superuser. Each is for one test
+and dropped after it. `MARTELLO_TEST_PG=16` runs everything on Postgres 16.
 """
 
 import os
