@@ -1,4 +1,4 @@
-"""The bundled sample as two kinds of people: reviewers of a file, and users of an app who like and dislike."""
+"""The bundled sample as two kinds of people: reviewers of a file, and app users who like and dislike."""
 
 import csv
 import gzip
@@ -14,15 +14,15 @@ SAMPLE = Path(__file__).resolve().parent / "sample"
 VIDEOS_FILE = SAMPLE / "videos.csv.gz"
 REVIEWS_FILE = SAMPLE / "reviews.csv.gz"
 HEADER = ("product_url", "reviewer_id", "stars", "timestamp")
-# Namespace of the app users' ids, so that the same person has the same uuid on every machine. Any constant would do.
-PEOPLE = UUID("6d61-7274-656c-6c6f-64656d6f2d757372".replace("-", ""))
+# Namespace of the app users' ids: the same person has the same uuid everywhere. Any constant would do.
+PEOPLE = UUID("edb87619-7630-527d-b190-39a4d160b003")
 # One person in four uses the app: enough decisions to see, and three quarters still come as reviews.
 APP_USERS_OF_256 = 64
 LIKE_FROM, DISLIKE_TO = 4, 2  # stars, as the vars min_stars and max_negative_stars of dbt_project.yml
 
 
 def is_app_user(person: str) -> bool:
-    """Whether this person of the sample uses the app instead of writing reviews; the same on every machine."""
+    """Whether this person of the sample uses the app instead of writing reviews."""
     return sha256(person.encode()).digest()[0] < APP_USERS_OF_256
 
 
@@ -51,8 +51,8 @@ def insert_decisions(connection: Connection) -> int:
     """
     with connection.transaction():
         connection.execute(
-            "create temporary table demo_decisions (user_id uuid, product_url text, decision text, at timestamptz)"
-            " on commit drop"
+            "create temporary table demo_decisions"
+            " (user_id uuid, product_url text, decision text, at timestamptz) on commit drop"
         )
         with connection.cursor() as cursor, cursor.copy("copy demo_decisions from stdin") as copy:
             for row in _decisions():

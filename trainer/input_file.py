@@ -63,11 +63,11 @@ def open_input(path: Path) -> InputFile:
             raise InputFileError(f"{path} is a directory", f"name the files in it: {path}/*.csv")
         if not S_ISREG(mode):
             raise InputFileError(f"{path} is not a regular file", "write it to a file first, then load that")
-        with path.open("rb") as file:
-            head = file.read(2)
-            file.seek(0)
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            n_bytes = file.tell()
+        with path.open("rb") as raw:
+            head = raw.read(2)
+            raw.seek(0)
+            sha256 = hashlib.file_digest(raw, "sha256").hexdigest()
+            n_bytes = raw.tell()
     except FileNotFoundError:
         raise InputFileError(f"{path} does not exist", "check the path, and the folder you are in") from None
     except PermissionError:

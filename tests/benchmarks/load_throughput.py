@@ -2,8 +2,9 @@
 
     python tests/benchmarks/load_throughput.py [ROWS, default 5.9 million]
 
-A throw-away server on a free port, without fsync. Each case runs in its own process, so that its peak memory is
-its own. `copy alone` is the floor: the same file streamed into the same columns, no line numbers, no checks.
+A throw-away server on a free port, without fsync. Each case runs in its own process, so that its peak
+memory is its own. `copy alone` is the floor: the same file streamed into the same columns, no line numbers,
+no checks.
 """
 
 import gzip
@@ -51,10 +52,11 @@ def copy_alone(where: Address, path: Path) -> int:
     columns = "load_id drop not null, alter column line_number drop not null"
     with connect(where) as connection, path.open("rb") as file:
         connection.execute(f"alter table raw.reviews alter column {columns}")
-        with connection.cursor() as cursor, cursor.copy(statement) as copy:
-            while block := file.read(1 << 20):
-                copy.write(block)
-        return cursor.rowcount
+        with connection.cursor() as cursor:
+            with cursor.copy(statement) as copy:
+                while block := file.read(1 << 20):
+                    copy.write(block)
+            return cursor.rowcount
 
 
 def measure(case: str, path: Path) -> None:
