@@ -20,7 +20,7 @@ named as (
     from written
 ),
 
-unwrapped as (
+unwrapped as materialized (
     select
         named.may_be_bare,
         named.item,
@@ -29,7 +29,7 @@ unwrapped as (
     where named.address != ''
 ),
 
-matched as (
+matched as materialized (
     select
         unwrapped.may_be_bare,
         unwrapped.item,
@@ -51,7 +51,7 @@ matched as (
     ) as pattern on true
 ),
 
-decoded as (
+decoded as materialized (
     select
         matched.may_be_bare,
         matched.item,
@@ -61,7 +61,7 @@ decoded as (
     from matched
 ),
 
-split_up as (
+split_up as materialized (
     select
         decoded.*,
         {{ content_id_parts("decoded.content_id") }} as parts

@@ -7,7 +7,7 @@ with videos as (
     from {{ ref("stg_app__videos") }} as stg_app__videos
 ),
 
-unwrapped as (
+unwrapped as materialized (
     select
         videos.video_id,
         videos.catalogue_source,
