@@ -42,7 +42,7 @@ class Stages:
 
 
 def run_demo(where: Address, out_dir: Path = Path("artifacts")) -> None:
-    """Database, sample, marts, training, publishing, report. A second run adds a second version, nothing else.
+    """Database, sample, marts, training, publishing, report. A second run adds a version, nothing else.
 
     where: the database to use; on this machine an embedded Postgres is started when none answers there.
     Raises DatabaseError when the database holds anything that is not the demo's, and what its stages raise.

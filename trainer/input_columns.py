@@ -7,15 +7,17 @@ from pathlib import Path
 
 from trainer.errors import InputFileError
 
+Meanings = dict[str, tuple[str, ...]]
+
 # Our column -> the headers that mean it, the best first: when a file has several, the first of these is read.
-REVIEWS = {
+REVIEWS: Meanings = {
     "product_url": ("product_url",),
     "reviewer_id": ("reviewer_id",),
     "stars": ("stars",),
     "reviewed_at": ("reviewed_at", "timestamp", "write_date"),
     "split": ("split",),
 }
-DECISIONS = {
+DECISIONS: Meanings = {
     "reviewer_id": ("reviewer_id",),
     "user_id": ("user_id",),
     # A uuid names its video without a guess, a URL holds the shop's id, a bare id says least.
@@ -25,7 +27,7 @@ DECISIONS = {
     "decided_at": ("decided_at", "created_at", "timestamp"),
     "split": ("split",),
 }
-VIDEOS = {
+VIDEOS: Meanings = {
     name: (name,)
     for name in (
         "external_id",
