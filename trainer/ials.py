@@ -8,8 +8,9 @@ of iALS on Item Recommendation Benchmarks", equations 3 to 5):
 
 Each half solves one d x d system per row by a few steps of preconditioned conjugate gradients (after Takács,
 Pilászy, Tikk 2011), started at the last solution. What makes it quick: the factors are kept in the
-eigenbasis of the other side's Gram matrix. There the dense part of every system is a diagonal: it costs nothing
-to apply and, with the diagonal of the sparse part, is a preconditioner with which two steps are enough.
+eigenbasis of the other side's Gram matrix. There the dense part of every system is a diagonal: it costs
+nothing to apply and, with the diagonal of the sparse part, is a preconditioner with which two steps are
+enough.
 
 Shapes: U users, I items, R rows of the side being solved, B rows of one block, D factors.
 """
@@ -22,8 +23,8 @@ from scipy import sparse
 
 from trainer.errors import TrainingError
 
-# Rows solved at once. 8,192 x 256 x 4 bytes = 8 MiB for each of the seven temporaries: near the caches, and the
-# memory beyond the factors themselves does not grow with the number of users.
+# Rows solved at once. 8,192 x 256 x 4 bytes = 8 MiB for each of the seven temporaries: near the caches, and
+# the memory beyond the factors themselves does not grow with the number of users.
 BLOCK_ROWS = 8_192
 
 
@@ -32,19 +33,19 @@ def ials(
     factors: int = 256,
     iterations: int = 10,
     alpha: float = 0.1,
-    reg: float = 0.003,
-    seed: int = 0,
+    reg: float = 0.01,
     *,
+    seed: int = 0,
     frequency_power: float = 1.0,
     steps: int = 2,
     on_iteration: Callable[[int], None] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """User factors [U, D] and item factors [I, D], float32; a row without interactions is zero.
 
-    `train_csr` [U, I] holds the confidence c_ui > 0 of each observed pair; `alpha` is the weight of every pair
-    beside it (Hu's α is about its inverse), `frequency_power` the ν above, `steps` the conjugate-gradient steps of
-    a half. Equal seeds give equal factors on one machine and thread count.
-    Raises TrainingError for an empty matrix, confidences that are not positive, or factors that overflow.
+    `train_csr` [U, I] holds the confidence c_ui > 0 of each observed pair; `alpha` is the weight of every
+    pair beside it (Hu's α is about its inverse), `frequency_power` the ν above, `steps` the
+    conjugate-gradient steps of a half. Equal seeds give equal factors on one machine and thread count. Raises
+    TrainingError for an empty matrix, confidences that are not positive, or factors that overflow.
     """
     _check(train_csr)
     sides = (_Side(train_csr), _Side(train_csr.T.tocsr()))
@@ -75,12 +76,13 @@ def fold_in(
     item_factors: np.ndarray,
     history_csr: sparse.csr_matrix,
     alpha: float = 0.1,
-    reg: float = 0.003,
+    reg: float = 0.01,
     *,
     frequency_power: float = 1.0,
     steps: int = 16,
 ) -> np.ndarray:
-    """Factors [B, D] of users who were not trained on, from their rows of confidences [B, I], item factors fixed.
+    """Factors [B, D] of users who were not trained on, from their rows of confidences [B, I], item factors
+    fixed.
 
     16 steps from zero: within 1e-4 of the exact solution on the sets we measured.
     """
@@ -97,6 +99,7 @@ def ials_loss(
     train_csr: sparse.csr_matrix,
     user_factors: np.ndarray,
     item_factors: np.ndarray,
+    *,
     alpha: float,
     reg: float,
     frequency_power: float = 1.0,
@@ -138,7 +141,7 @@ class _Side:
             rows = slice(start, min(start + BLOCK_ROWS, len(mine)))
             observed = self._block(rows.start, rows.stop)
             diagonal_BD = dense_D + ridge_R[rows, None]
-            mine[rows] = _conjugate_gradients(mine[rows], observed, other, squares, diagonal_BD, steps)
+            mine[rows] = _conjugate_gradients(mine[rows], observed, other, squares, diagonal_BD, steps=steps)
             mine[rows][self.counts_R[rows] == 0] = 0
 
     def _block(self, start: int, stop: int) -> torch.Tensor:
@@ -159,13 +162,14 @@ def _conjugate_gradients(
     other_ID: torch.Tensor,
     squares_ID: torch.Tensor,
     diagonal_BD: torch.Tensor,
+    *,
     steps: int,
 ) -> torch.Tensor:
     """`steps` steps on (diag + Σ_i c_ui y_i y_i') x_u = Σ_i c_ui y_i for every row u of the block at once."""
 
     def residual_weights(rows_BD: torch.Tensor, target: float) -> torch.Tensor:
         """c_ui (target - x_u·y_i) at the observed pairs."""
-        scores = torch.sparse.sampled_addmm(observed_BI, rows_BD, other_ID.T, beta=0.0)
+        scores: torch.Tensor = torch.sparse.sampled_addmm(observed_BI, rows_BD, other_ID.T, beta=0.0)
         scores.values().neg_().add_(target).mul_(observed_BI.values())
         return scores
 
@@ -190,7 +194,7 @@ def _conjugate_gradients(
 
 
 def _rotate_to_eigenbasis(gram_of: torch.Tensor, along: torch.Tensor) -> torch.Tensor:
-    """Rotate both sides in place so that the Gram matrix of the first is diagonal; return that diagonal [D]."""
+    """Rotate both in place so that the Gram matrix of the first is diagonal; returns that diagonal [D]."""
     spectrum_D, rotation_DD = _eigenbasis(gram_of)
     for side in (gram_of, along):
         for start in range(0, len(side), BLOCK_ROWS):
@@ -199,8 +203,8 @@ def _rotate_to_eigenbasis(gram_of: torch.Tensor, along: torch.Tensor) -> torch.T
 
 
 def _eigenbasis(factors_RD: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Eigenvalues [D] and eigenvectors [D, D] of the Gram matrix, the strongest direction first, so that a prefix
-    of the rotated factors is the best smaller model.
+    """Eigenvalues [D] and eigenvectors [D, D] of the Gram matrix, the strongest direction first, so that a
+    prefix of the rotated factors is the best smaller model.
 
     On one thread: 8 ms for 256 factors; on two threads of a busy machine LAPACK's barriers made it 490 ms.
     """

@@ -1,0 +1,97 @@
+"""How sure a mean over users is: bootstrap intervals, and the paired difference of two models.
+
+Efron, Tibshirani 1993, An Introduction to the Bootstrap, chapter 13 (percentile intervals); pairing by user
+as in Sakai 2006, Evaluating evaluation metrics based on the bootstrap. Users are drawn, not interactions: a
+user's values hang together.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.errors import TrainingError
+
+# 1,000 resamples give the ends of a 95 % interval to about a twentieth of its width.
+RESAMPLES = 1_000
+# Resamples whose weights are held at once: 64 x 50,000 users x 4 bytes = 13 MB.
+CHUNK_RESAMPLES = 64
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """Challenger minus champion over the users both have a value for."""
+
+    mean: float
+    low: float
+    high: float
+    probability_better: float  # share of resamples in which the challenger's mean is higher
+    n_users: int
+
+
+def intervals(
+    values_NM: NDArray[np.float64], seed: int = 0, confidence: float = 0.95, resamples: int = RESAMPLES
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Low and high ends [M] for the mean of each column over users; a NaN is a user without a value there.
+
+    A column without any value gives NaN. Equal seeds give equal intervals, whatever the columns.
+    """
+    if len(values_NM) == 0 or values_NM.shape[1] == 0:
+        return np.full(values_NM.shape[1], np.nan), np.full(values_NM.shape[1], np.nan)
+    known_NM = ~np.isnan(values_NM)
+    filled_NM = np.where(known_NM, values_NM, 0.0)
+    means = []
+    for weights_RN in _weights(len(values_NM), seed, resamples):
+        total_RM = weights_RN @ known_NM
+        sums_RM = weights_RN @ filled_NM
+        means.append(np.where(total_RM > 0, sums_RM / np.maximum(total_RM, 1), np.nan))
+    means_RM = np.concatenate(means)
+    # a resample that drew nobody with a value says nothing about the column
+    means_RM[:, ~known_NM.any(0)] = 0.0
+    tail = (1 - confidence) / 2
+    low_M, high_M = np.nanquantile(means_RM, [tail, 1 - tail], axis=0)
+    empty_M = ~known_NM.any(0)
+    return np.where(empty_M, np.nan, low_M), np.where(empty_M, np.nan, high_M)
+
+
+def paired_difference(
+    challenger_N: NDArray[np.float64],
+    champion_N: NDArray[np.float64],
+    seed: int = 0,
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+) -> PairedDifference:
+    """The mean difference of two models' per-user values, same users in the same order, with its interval.
+
+    Raises TrainingError where the two are of different length, or have no user in common.
+    """
+    if len(challenger_N) != len(champion_N):
+        raise TrainingError(
+            f"{len(challenger_N)} users of the challenger are paired with {len(champion_N)} of the champion",
+            "score both models on the same holdout",
+        )
+    differences_N = (challenger_N - champion_N)[~np.isnan(challenger_N - champion_N)]
+    if len(differences_N) == 0:
+        raise TrainingError("the two models have no user in common", "score both models on the same holdout")
+    means_R = np.concatenate([w @ differences_N for w in _weights(len(differences_N), seed, resamples)])
+    means_R /= len(differences_N)
+    low, high = np.quantile(means_R, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return PairedDifference(
+        mean=float(differences_N.mean()),
+        low=float(low),
+        high=float(high),
+        probability_better=float(np.mean(means_R > 0)),
+        n_users=len(differences_N),
+    )
+
+
+def _weights(n_users: int, seed: int, resamples: int) -> Iterator[NDArray[np.float64]]:
+    """How often each user is drawn, `resamples` rows in chunks [R, N]: multinomial, so every row sums to
+    N."""
+    generator = np.random.default_rng(seed)
+    for start in range(0, resamples, CHUNK_RESAMPLES):
+        rows = min(CHUNK_RESAMPLES, resamples - start)
+        drawn_RN = generator.integers(0, n_users, (rows, n_users))
+        drawn_RN += np.arange(rows)[:, None] * n_users
+        yield np.bincount(drawn_RN.ravel(), minlength=rows * n_users).reshape(rows, n_users).astype(float)
