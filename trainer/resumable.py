@@ -5,7 +5,6 @@ sends the next piece. Nothing is sent twice after a broken connection.
 """
 
 import base64
-from urllib.parse import urljoin
 
 import httpx
 from storage3.exceptions import StorageApiError
@@ -24,7 +23,8 @@ def create(
         endpoint, headers={**headers, **PROTOCOL, "Upload-Length": str(size), "Upload-Metadata": described}
     )
     _accept(answer)
-    return urljoin(endpoint, answer.headers["location"])
+    # the host in `location` is the one the service believes to have, which behind a proxy is not ours
+    return f"{endpoint}/{answer.headers['location'].rsplit('/', 1)[-1]}"
 
 
 def send_next(session: httpx.Client, location: str, headers: dict[str, str], content: bytes) -> int:
@@ -49,5 +49,9 @@ def send_next(session: httpx.Client, location: str, headers: dict[str, str], con
 
 
 def _accept(answer: httpx.Response) -> None:
-    if answer.is_error:  # here an error's body is plain text, and the status is the true one
-        raise StorageApiError(answer.text.strip()[:300], "TusError", answer.status_code)
+    if not answer.is_error:
+        return
+    if answer.headers.get("content-type", "").startswith("application/json"):  # the gate before the protocol
+        said = answer.json()
+        raise StorageApiError(said["message"], said["error"], said["statusCode"])
+    raise StorageApiError(answer.text.strip()[:300], "TusError", answer.status_code)

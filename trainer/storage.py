@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import httpx
 from storage3.exceptions import StorageApiError
 from supabase import Client, ClientOptions, create_client
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 
 from trainer import resumable
 from trainer.errors import StorageError
@@ -173,7 +173,7 @@ class SupabaseStorage:
         """The request's answer, after as many tries as it takes; a stated failure when they are used up."""
         retrying = Retrying(
             stop=stop_after_attempt(self._attempts),
-            wait=wait_exponential_jitter(initial=self._first_wait_s, jitter=self._first_wait_s / 4, max=30),
+            wait=wait_exponential(self._first_wait_s, max=30) + wait_random(0, self._first_wait_s / 4),
             retry=retry_if_exception(is_passing),
             reraise=True,
         )

@@ -51,8 +51,8 @@ REMEDIES: tuple[tuple[tuple[int, ...], tuple[str, ...], str], ...] = (
     (
         (),
         ("bucket not found", "nosuchbucket"),
-        "create a private bucket named {bucket} (Storage, New bucket); if it is there, the key may not see it: "
-        f"{KEY_REMEDY}",
+        "create a private bucket named {bucket} (Storage, New bucket); if it exists, this key cannot see it: "
+        + KEY_REMEDY,
     ),
     ((402,), ("quota", "spend cap"), "the project's quota is used up: free space, or raise the plan's limit"),
     (

@@ -1,0 +1,89 @@
+"""A server that speaks the Storage API, a bucket in it, and a small release on disk."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pydantic import SecretStr
+
+from tests.artifacts.storage_server import GOOD_KEY, World, storage_server
+from trainer.manifest import version_folder
+from trainer.publish import REQUIRED
+from trainer.settings import Settings
+from trainer.storage import SupabaseStorage, open_storage
+from trainer.store import LocalFolder, sha256
+from trainer.weights import weights_sha256, write_weights
+
+VERSION, NEXT_VERSION = "202611200900", "202611271800"
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """The server, with an empty bucket `models`."""
+    with storage_server() as running:
+        yield running
+
+
+@pytest.fixture
+def settings_for(world: World) -> Callable[..., Settings]:
+    """Settings that point at the server, without reading the environment or .env."""
+
+    def make(key: str = GOOD_KEY, bucket: str = "models") -> Settings:
+        return Settings.model_construct(
+            supabase_url=world.url,
+            supabase_secret_key=SecretStr(key),
+            supabase_service_role_key=None,
+            martello_bucket=bucket,
+        )
+
+    return make
+
+
+@pytest.fixture
+def bucket(settings_for: Callable[..., Settings]) -> SupabaseStorage:
+    """The bucket, with retries that do not make a test wait."""
+    return open_quickly(settings_for())
+
+
+def open_quickly(settings: Settings, timeout_s: float = 5.0) -> SupabaseStorage:
+    """`open_storage` with waits of milliseconds."""
+    store = open_storage(settings, first_wait_s=0.01, timeout_s=timeout_s)
+    assert store is not None
+    return store
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> LocalFolder:
+    """An artifacts folder with two versions in it."""
+    folder = LocalFolder(tmp_path / "artifacts")
+    for seed, version in enumerate((VERSION, NEXT_VERSION)):
+        write_release(folder, version, seed)
+    return folder
+
+
+def write_release(folder: LocalFolder, version: str, seed: int, dimension: int = 8) -> None:
+    """Every file of a version: real weights, the rest random bytes; the score model has 7 MB, two pieces."""
+    rng = np.random.default_rng(seed)
+    top = folder.path(version_folder(version))
+    names = [name.format(version=version) for name in REQUIRED]
+    weights = {"skip.weight": torch.tensor(rng.normal(size=(dimension, 2 * dimension)))}
+    for name in names:
+        path = top / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith(".json"):
+            path.write_text(json.dumps({"n": int(rng.integers(1_000_000))}))
+        else:
+            path.write_bytes(rng.bytes(7_000_000 if name == f"two_tower_{version}.onnx" else 1_000))
+    write_weights(top / f"two_tower_{version}.pt", weights)
+    meta = {
+        "version": version,
+        "embedding_dim": dimension,
+        "weights_sha256": weights_sha256(weights),
+        "files": {
+            name: {"sha256": sha256((top / name).read_bytes())} for name in names if name != "model_meta.json"
+        },
+    }
+    (top / "model_meta.json").write_text(json.dumps(meta))
