@@ -33,3 +33,22 @@ as $$
 $$;
 comment on function recsys.created_objects() is
 'The relations of schema public that our migrations created: policies and grants of ours are for these alone.';
+
+create or replace function recsys.tables_naming_users() returns table (relation regclass)
+language sql stable set search_path = ''
+as $$
+    select pg_class.oid::regclass
+    from pg_catalog.pg_class
+    inner join pg_catalog.pg_namespace on pg_class.relnamespace = pg_namespace.oid
+    where pg_namespace.nspname in ('raw', 'recsys')
+        and pg_class.relkind in ('r', 'p')
+        and not pg_class.relispartition
+        and exists (
+            select from pg_catalog.pg_attribute
+            where pg_attribute.attrelid = pg_class.oid
+                and pg_attribute.attname in ('reviewer_id', 'user_id', 'user_key', 'content')
+                and not pg_attribute.attisdropped
+        )
+$$;
+comment on function recsys.tables_naming_users() is
+'Tables of raw and recsys in which a row can be traced to a person (a rejected line''s content may name one).';

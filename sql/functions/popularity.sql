@@ -1,0 +1,222 @@
+-- What most people liked: for visitors, for users without a history, and to fill lists up.
+--
+-- Counting every like at every call is what a small app can afford and a large one cannot. So the counts of the last
+-- 30 days and of all time are kept as of the last refresh, and the likes since then are added at each call.
+
+create or replace function recsys.likes() returns table (video_id uuid, occurred_at timestamptz)
+language plpgsql stable set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+    has_live constant boolean := to_regclass('public.user_video_decisions') is not null;
+begin
+    if to_regclass('marts.fct_interactions') is not null then
+        return query
+        select facts.video_id, facts.occurred_at
+        from marts.fct_interactions as facts
+        where
+            facts.label = 1
+            and not (has_live and facts.source = 'app')
+            and not (facts.is_split_from_file and facts.split is not distinct from 'test');
+    end if;
+    return query
+    select live.video_id, live.decided_at from recsys.live_decisions() as live where live.label = 1;
+end;
+$$;
+comment on function recsys.likes() is 'One row per like known now, from the marts and the app.';
+
+create or replace function recsys.like_counts(recent_days integer)
+returns table (video_id uuid, n_recent bigint, n_likes bigint, listed_at timestamptz)
+language sql stable set search_path = ''
+as $$
+    with counted as (
+        select
+            likes.video_id,
+            count(*) filter (where likes.occurred_at >= now() - make_interval(days => recent_days)) as n_recent,
+            count(*) as n_likes
+        from recsys.likes() as likes
+        group by likes.video_id
+    )
+
+    select
+        videos.id,
+        coalesce(counted.n_recent, 0),
+        coalesce(counted.n_likes, 0),
+        coalesce(videos.product_released_at, videos.created_at, '-infinity')
+    from public.videos
+    left join counted on counted.video_id = videos.id
+$$;
+comment on function recsys.like_counts(integer) is
+'One row per video of the catalogue: likes within so many days, likes of all time, and since when it is listed.';
+
+create or replace function recsys.refresh_popularity() returns bigint
+language plpgsql set search_path = ''
+as $$
+declare
+    n_changed bigint;
+begin
+    insert into recsys.settings (key, value, reason)
+    values ('popularity_counted_at', to_jsonb(clock_timestamp()), 'likes after this are added at each call')
+    on conflict (key) do update set value = excluded.value, updated_at = now();
+
+    delete from recsys.video_popularity as popularity
+    where not exists (select from public.videos where videos.id = popularity.video_id);
+
+    insert into recsys.video_popularity as popularity (video_id, n_recent, n_likes, listed_at)
+    select counts.video_id, counts.n_recent, counts.n_likes, counts.listed_at
+    from recsys.like_counts(30) as counts
+    on conflict (video_id) do update
+    set n_recent = excluded.n_recent, n_likes = excluded.n_likes, listed_at = excluded.listed_at
+    where
+        (popularity.n_recent, popularity.n_likes, popularity.listed_at)
+        is distinct from (excluded.n_recent, excluded.n_likes, excluded.listed_at);
+    get diagnostics n_changed = row_count;
+    return n_changed;
+end;
+$$;
+comment on function recsys.refresh_popularity() is
+'Counts the likes anew and returns how many videos changed; every promotion does it, a nightly job may.';
+
+create or replace function recsys.popular(
+    match_count integer,
+    window_days integer default 30,
+    banned_ids uuid[] default '{}',
+    with_tag_ids uuid[] default null,
+    without_tag_ids uuid[] default null,
+    max_per_maker integer default null,
+    taken_ids uuid[] default '{}'
+) returns table (video_id uuid, score real, n_recent bigint, n_likes bigint)
+language plpgsql stable set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+    counted_at timestamptz;
+    filter text := 'counts.video_id <> all($1)';
+    n_found bigint;
+    ids uuid[];
+    recents bigint[];
+    totals bigint[];
+begin
+    if match_count < 1 or to_regclass('public.videos') is null then
+        return;
+    end if;
+    if with_tag_ids is not null then
+        filter := filter || ' and (select count(*) from public.video_tags where video_tags.video_id'
+            ' = counts.video_id and video_tags.tag_id = any($2)) = cardinality($2)';
+    end if;
+    if without_tag_ids is not null then
+        filter := filter || ' and not exists (select from public.video_tags where video_tags.video_id'
+            ' = counts.video_id and video_tags.tag_id = any($3) offset 0)';
+    end if;
+    if window_days = 30 and max_per_maker is null then
+        select (settings.value #>> '{}')::timestamptz into counted_at
+        from recsys.settings where settings.key = 'popularity_counted_at';
+    end if;
+    if counted_at is not null then
+        execute recsys.popular_query('recsys.video_popularity', filter)
+        into ids, recents, totals
+        using banned_ids, with_tag_ids, without_tag_ids, match_count, counted_at, max_per_maker, taken_ids, match_count;
+    end if;
+    -- Never counted, another window, or too few because videos are new: everything is counted now.
+    if coalesce(cardinality(ids), 0) < match_count then
+        execute recsys.popular_query(format('recsys.like_counts(%s)', least(greatest(window_days, 0), 36500)), filter)
+        into ids, recents, totals
+        using
+            banned_ids, with_tag_ids, without_tag_ids, null::bigint, 'infinity'::timestamptz, max_per_maker, taken_ids,
+            match_count;
+    end if;
+    return query
+    select
+        found.id,
+        -- 0 to 1, growing with the recent likes and, between equals, with all likes
+        (1 - 1 / (1 + found.n_recent + found.n_likes / (found.n_likes + 1.0)))::real,
+        found.n_recent,
+        found.n_likes
+    from unnest(ids, recents, totals) as found (id, n_recent, n_likes);
+end;
+$$;
+comment on function recsys.popular(integer, integer, uuid[], uuid[], uuid[], integer, uuid[]) is
+'The match_count videos with most likes in the window, then of all time, then the newest; after the same filters as '
+'recsys.nearest. taken_ids count towards max_per_maker but are not listed.';
+
+create or replace function recsys.popular_query(source text, filter text) returns text
+language sql immutable set search_path = ''
+as $$
+    select format(
+        $sql$
+            with fresh as materialized (
+                select live.video_id, count(*) as n_likes
+                from recsys.live_decisions(null, $5) as live
+                where live.label = 1
+                group by live.video_id
+            ),
+
+            settled as (
+                select counts.video_id, counts.n_recent, counts.n_likes, counts.listed_at
+                from %1$s as counts
+                where counts.video_id not in (select fresh.video_id from fresh) and %2$s
+                order by counts.n_recent desc, counts.n_likes desc, counts.listed_at desc, counts.video_id
+                limit $4
+            ),
+
+            raised as (
+                select
+                    counts.video_id,
+                    coalesce(popularity.n_recent, 0) + counts.n_likes as n_recent,
+                    coalesce(popularity.n_likes, 0) + counts.n_likes as n_likes,
+                    coalesce(popularity.listed_at, '-infinity') as listed_at
+                from fresh as counts
+                left join recsys.video_popularity as popularity on popularity.video_id = counts.video_id
+                where %2$s
+            ),
+
+            numbered as (
+                select
+                    merged.*,
+                    row_number() over (
+                        partition by coalesce(videos.maker, merged.video_id::text)
+                        order by merged.n_recent desc, merged.n_likes desc, merged.listed_at desc, merged.video_id
+                    ) + coalesce(taken.n_videos, 0) as place_at_maker
+                from (select * from settled union all select * from raised) as merged
+                inner join public.videos on videos.id = merged.video_id
+                left join (
+                    select videos.maker, count(*) as n_videos
+                    from public.videos
+                    where videos.id = any($7)
+                    group by videos.maker
+                ) as taken on taken.maker = videos.maker
+                where merged.video_id <> all($7)
+            ),
+
+            listed as (
+                select
+                    numbered.*,
+                    row_number() over (
+                        order by
+                            numbered.n_recent desc, numbered.n_likes desc, numbered.listed_at desc, numbered.video_id
+                    ) as place
+                from numbered
+                where $6 is null or numbered.place_at_maker <= $6
+            )
+
+            select
+                array_agg(listed.video_id order by listed.place),
+                array_agg(listed.n_recent order by listed.place),
+                array_agg(listed.n_likes order by listed.place)
+            from listed
+            where listed.place <= $8
+        $sql$,
+        source, filter
+    )
+$$;
+comment on function recsys.popular_query(text, text) is 'The text recsys.popular runs over one source of counts.';
+
+create or replace function public.popular_videos(match_count integer default 20, window_days integer default 30)
+returns table (video_id uuid, score real)
+language sql stable security definer set search_path = ''
+as $$
+    select popular.video_id, popular.score
+    from recsys.popular(coalesce(match_count, 20), coalesce(window_days, 30)) as popular
+$$;
+comment on function public.popular_videos(integer, integer) is
+'The most liked videos of the last window_days, then of all time, then the newest; score between 0 and 1.';

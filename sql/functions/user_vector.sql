@@ -1,0 +1,179 @@
+-- The user tower as arithmetic: the vector PyTorch and ONNX compute, from rows, to within 1e-4.
+--
+--   p = Σ w_i h_i / (Σ w_i) ^ pooling_exponent over the newest likes, q the same over dislikes,
+--   w_i = 0.5 ^ (days before the newest one / half_life_days), x = [p; q; aggregates],
+--   u = normalise(S x + s0 + O relu(H x + h0))
+
+create or replace function recsys.scaled(v extensions.vector, factor double precision) returns extensions.vector
+language sql immutable parallel safe
+as $$
+    -- pgvector multiplies element by element only; no SET here, so that the planner can inline it
+    select v operator(extensions.*) array_fill(factor::real, array[extensions.vector_dims(v)])::extensions.vector
+$$;
+comment on function recsys.scaled(extensions.vector, double precision) is 'factor times v.';
+
+create or replace function recsys.tower_input(
+    version text, video_ids uuid[], labels smallint[], occurred_ats timestamptz[]
+) returns extensions.vector
+language plpgsql stable set search_path = ''
+as $$
+declare
+    model record;
+    pooled_likes extensions.vector;
+    pooled_dislikes extensions.vector;
+    liked_ids uuid[];
+    n_dislikes bigint;
+    aggregates real[];
+begin
+    select
+        registry.embedding_dim as dim,
+        registry.config -> 'aggregates' as aggregates,
+        (registry.config #>> '{history,max_likes}')::bigint as max_likes,
+        (registry.config #>> '{history,max_dislikes}')::bigint as max_dislikes,
+        coalesce((registry.config #>> '{history,pooling_exponent}')::double precision, 1) as exponent,
+        (registry.config #>> '{history,half_life_days}')::double precision as half_life_days
+    into model
+    from recsys.embedding_model_versions as registry
+    where registry.version = tower_input.version;
+
+    with event as (
+        select
+            event.video_id,
+            event.label,
+            event.occurred_at,
+            row_number() over (
+                partition by event.label order by event.occurred_at desc nulls last, event.video_id
+            ) as position,
+            max(event.occurred_at) over (partition by event.label) as newest_at
+        from unnest(video_ids, labels, occurred_ats) as event (video_id, label, occurred_at)
+        where event.label is not null
+    ),
+
+    weighted as (
+        select
+            event.label,
+            event.video_id,
+            embeddings.history_embedding,
+            case
+                when event.occurred_at is null or model.half_life_days is null then 1
+                else power(
+                    0.5::double precision,
+                    extract(epoch from event.newest_at - event.occurred_at)::double precision
+                    / 86400 / model.half_life_days
+                )
+            end as weight
+        from event
+        -- a video younger than the version has no vector in it yet
+        inner join recsys.video_embeddings as embeddings
+            on embeddings.model_version = tower_input.version and embeddings.video_id = event.video_id
+        where event.position <= case event.label when 1 then model.max_likes else model.max_dislikes end
+    ),
+
+    pooled as (
+        select
+            weighted.label,
+            array_agg(weighted.video_id) as video_ids,
+            recsys.scaled(
+                extensions.sum(recsys.scaled(weighted.history_embedding, weighted.weight)),
+                1 / power(sum(weighted.weight), model.exponent)
+            ) as vector
+        from weighted
+        group by weighted.label
+    )
+
+    select
+        (array_agg(pooled.vector) filter (where pooled.label = 1))[1],
+        (array_agg(pooled.vector) filter (where pooled.label = 0))[1],
+        (array_agg(pooled.video_ids) filter (where pooled.label = 1)),
+        coalesce(max(cardinality(pooled.video_ids)) filter (where pooled.label = 0), 0)
+    into pooled_likes, pooled_dislikes, liked_ids, n_dislikes
+    from pooled;
+
+    if pooled_likes is null then
+        return null;
+    end if;
+    aggregates := recsys.user_aggregates(model.aggregates, liked_ids, n_dislikes);
+    pooled_likes := pooled_likes operator(extensions.||) coalesce(
+        pooled_dislikes, array_fill(0::real, array[model.dim])::extensions.vector
+    );
+    if cardinality(aggregates) = 0 then
+        return pooled_likes;  -- a vector of no dimensions does not exist
+    end if;
+    return pooled_likes operator(extensions.||) aggregates::extensions.vector;
+end;
+$$;
+comment on function recsys.tower_input(text, uuid[], smallint[], timestamptz[]) is
+'x = [p; q; aggregates] of one user''s labelled history; null without a like the version has a vector for.';
+
+create or replace function recsys.tower_output(version text, x extensions.vector) returns extensions.vector
+language plpgsql stable strict set search_path = ''
+as $$
+declare
+    hidden extensions.vector;
+    direct extensions.vector;
+begin
+    select
+        array_agg(tower.bias - (tower.weights operator(extensions.<#>) x) order by tower.unit)
+            filter (where tower.layer = 'skip'),
+        array_agg(greatest(0, tower.bias - (tower.weights operator(extensions.<#>) x)) order by tower.unit)
+            filter (where tower.layer = 'hidden')
+    into direct, hidden
+    from recsys.user_tower as tower
+    where tower.model_version = tower_output.version and tower.layer in ('skip', 'hidden');
+    if hidden is not null then
+        select direct operator(extensions.+)
+            array_agg(-(tower.weights operator(extensions.<#>) hidden) order by tower.unit)::extensions.vector
+        into direct
+        from recsys.user_tower as tower
+        where tower.model_version = tower_output.version and tower.layer = 'output';
+    end if;
+    return case when extensions.vector_norm(direct) > 0 then extensions.l2_normalize(direct) end;
+end;
+$$;
+comment on function recsys.tower_output(text, extensions.vector) is 'u: the unit vector the tower makes of x.';
+
+create or replace function recsys.user_vector(
+    user_key text, version text default null, is_training_cut boolean default false
+) returns extensions.vector
+language plpgsql stable set search_path = ''
+as $$
+declare
+    wanted constant text := coalesce(version, recsys.active_version());
+    x extensions.vector;
+begin
+    select recsys.tower_input(
+        wanted, array_agg(met.video_id), array_agg(met.label), array_agg(met.occurred_at)
+    )
+    into x
+    from recsys.user_videos(user_key, is_training_cut) as met
+    where met.label is not null;
+    return recsys.tower_output(wanted, x);
+end;
+$$;
+comment on function recsys.user_vector(text, text, boolean) is
+'A user''s unit vector, computed now from the likes in the tables and the weights in recsys.user_tower; null '
+'without a like. Of the active version unless another is named.';
+
+create or replace function recsys.served_user_vector(
+    user_key text, version text, video_ids uuid[], labels smallint[], occurred_ats timestamptz[]
+) returns extensions.vector
+language plpgsql stable set search_path = ''
+as $$
+declare
+    stored extensions.vector;
+begin
+    select embeddings.embedding
+    into stored
+    from recsys.user_embeddings as embeddings
+    where
+        embeddings.model_version = served_user_vector.version
+        and embeddings.user_key = served_user_vector.user_key
+        and embeddings.history_hash = recsys.history_hash(video_ids, labels, occurred_ats);
+    return coalesce(
+        stored,
+        recsys.tower_output(version, recsys.tower_input(version, video_ids, labels, occurred_ats))
+    );
+end;
+$$;
+comment on function recsys.served_user_vector(text, text, uuid[], smallint[], timestamptz[]) is
+'The stored vector when it was computed from exactly this history, else one computed now.';
