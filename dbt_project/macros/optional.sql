@@ -1,15 +1,14 @@
 {#-
     Sources as they are found. What a source must and may have is written once, in the sources' YAML: each column has
     a `data_type`; `meta.required` columns must be there when the table is; every other column may be missing and is
-    null then; a missing table is an empty one.
+    null then; a missing table is an empty one, and so is an `optional` one that has another form.
 -#}
 
-{#- The declaration of a source's columns: a list of {name, data_type, required, families}. -#}
-{% macro declared_columns(source_name, table_name) %}
+{#- What the YAML says about a source. -#}
+{% macro declaration(source_name, table_name) %}
     {%- for node in graph.sources.values() if node.source_name == source_name and node.name == table_name -%}
-        {{ return(node.columns.values() | list) }}
+        {{ return(node) }}
     {%- endfor -%}
-    {{ return([]) }}
 {% endmacro %}
 
 {#- Name -> type of the columns that are really there; empty when there is no such relation. -#}
@@ -51,7 +50,7 @@
     {%- set faults = [] -%}
     {%- set remedy = "run `python -m trainer db migrate`" if source_name == "raw"
         else "give it that column, or name another one in models/staging/" ~ source_name ~ "/sources.yml" -%}
-    {%- for column in declared_columns(source_name, table_name) -%}
+    {%- for column in declaration(source_name, table_name).columns.values() -%}
         {%- set name = relation.schema ~ "." ~ relation.identifier ~ "." ~ column.name -%}
         {%- if column.name not in found -%}
             {%- if column.meta.get("required") -%}
@@ -72,7 +71,7 @@
         {%- for node in graph.sources.values() -%}
             {%- set relation = source(node.source_name, node.name) -%}
             {%- set found = found_columns(relation) -%}
-            {%- if found -%}
+            {%- if found and not node.config.meta.get("optional") -%}
                 {%- do faults.extend(source_faults(node.source_name, node.name, relation, found)) -%}
             {%- endif -%}
         {%- endfor -%}
@@ -107,10 +106,13 @@
         {{ relation }}
     {%- else -%}
         {%- set found = found_columns(relation) -%}
-        {%- set columns = declared_columns(source_name, table_name) -%}
+        {%- set declared = declaration(source_name, table_name) -%}
+        {%- if declared.config.meta.get("optional") and source_faults(source_name, table_name, relation, found) -%}
+            {%- set found = {} -%}
+        {%- endif -%}
         (
         select
-        {%- for column in columns %}
+        {%- for column in declared.columns.values() %}
             {{ optional_column(column, found) }}{{ "," if not loop.last }}
         {%- endfor %}
         {%- if found %}

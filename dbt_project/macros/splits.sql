@@ -13,9 +13,9 @@
 keyed as (
     select
         {{ pairs }}.*,
-        md5({{ pairs }}.user_key || ' ' || int_videos.video_key) collate "C" as lot
+        md5({{ pairs }}.user_key || ' ' || int_catalogue.video_key) collate "C" as lot
     from {{ pairs }}
-    left join {{ ref("int_videos") }} as int_videos on {{ pairs }}.video_id = int_videos.video_id
+    left join {{ ref("int_catalogue") }} as int_catalogue on {{ pairs }}.video_id = int_catalogue.video_id
 ),
 
 drawn as (

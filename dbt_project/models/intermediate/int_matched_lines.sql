@@ -10,11 +10,11 @@ with file_lines as (
         int_lines.decision,
         int_lines.happened_at,
         int_lines.split,
-        int_item_matches.video_id,
-        int_item_matches.match_rule,
-        case when int_lines.item_no is null then 'no_content_id' else int_item_matches.fault end as item_fault
+        int_item_videos.video_id,
+        int_item_videos.match_rule,
+        case when int_lines.item_no is null then 'no_content_id' else int_item_videos.fault end as item_fault
     from {{ ref("int_lines") }} as int_lines
-    left join {{ ref("int_item_matches") }} as int_item_matches on int_lines.item_no = int_item_matches.item_no
+    left join {{ ref("int_item_videos") }} as int_item_videos on int_lines.item_no = int_item_videos.item_no
     left join {{ ref("int_user_links") }} as int_user_links on int_lines.reviewer_id = int_user_links.reviewer_id
 ),
 

@@ -1,4 +1,127 @@
+{%- set thresholds = [
+    var("suspicious_events_per_minute"), var("suspicious_identical_stars"), var("suspicious_maker_likes"),
+] | reject("none") | list -%}
+
+with eligible as (
+    select * from {{ ref("int_matched_lines") }} as int_matched_lines
+    where int_matched_lines.fault is null
+),
+
+-- only these can break a rule: everything below looks at a few users, however many there are
+busy_users as (
+    select eligible.user_key
+    from eligible
+    group by eligible.user_key
+    having count(*) >= {{ thresholds | min if thresholds else "null" }}
+),
+
+events as (
+    select
+        eligible.user_key,
+        eligible.video_id,
+        eligible.is_review,
+        eligible.stars,
+        eligible.label,
+        eligible.occurred_at,
+        int_catalogue.maker
+    from eligible
+    inner join busy_users on eligible.user_key = busy_users.user_key
+    inner join {{ ref("int_catalogue") }} as int_catalogue on eligible.video_id = int_catalogue.video_id
+),
+
+minutes as (
+    select
+        events.user_key,
+        count(distinct events.video_id) as n_events
+    from events
+    where events.occurred_at is not null
+    group by events.user_key, date_trunc('minute', events.occurred_at)
+    having count(distinct events.occurred_at) > 1
+),
+
+bursts as (
+    select
+        minutes.user_key,
+        max(minutes.n_events) || ' events in one minute' as reason
+    from minutes
+    group by minutes.user_key
+    having max(minutes.n_events) >= {{ var("suspicious_events_per_minute") or "null" }}
+),
+
+-- what is usual is taken from everybody: where all reviews have five stars, five stars say nothing
+all_reviews as (
+    select
+        eligible.stars,
+        count(*) / sum(count(*)) over () as share
+    from eligible
+    where eligible.is_review
+    group by eligible.stars
+),
+
+one_rating as (
+    select
+        events.user_key,
+        min(events.stars) as stars,
+        count(distinct events.video_id) as n_reviews
+    from events
+    where events.is_review
+    group by events.user_key
+    having
+        count(distinct events.video_id) >= {{ var("suspicious_identical_stars") or "null" }}
+        and min(events.stars) = max(events.stars)
+),
+
+identical_stars as (
+    select
+        one_rating.user_key,
+        'all ' || one_rating.n_reviews || ' reviews have ' || trim_scale(one_rating.stars) || ' stars' as reason
+    from one_rating
+    inner join all_reviews on one_rating.stars = all_reviews.stars
+    where all_reviews.share < {{ var("suspicious_identical_stars_usual") }}
+),
+
+makers as (
+    select
+        int_catalogue.maker,
+        count(*) / sum(count(*)) over () as share
+    from {{ ref("int_catalogue") }} as int_catalogue
+    group by int_catalogue.maker
+),
+
+likes as (
+    select
+        events.user_key,
+        events.maker,
+        count(distinct events.video_id) as n_likes,
+        sum(count(distinct events.video_id)) over (partition by events.user_key) as n_likes_of_user
+    from events
+    where events.label = 1
+    group by events.user_key, events.maker
+),
+
+one_maker as (
+    select
+        likes.user_key,
+        round(100 * likes.n_likes / likes.n_likes_of_user) || ' % of ' || likes.n_likes_of_user
+        || ' likes are for maker ' || likes.maker as reason
+    from likes
+    inner join makers on likes.maker = makers.maker
+    where
+        likes.n_likes_of_user >= {{ var("suspicious_maker_likes") or "null" }}
+        and likes.n_likes >= likes.n_likes_of_user * {{ var("suspicious_maker_share") }}
+        and makers.share < {{ var("suspicious_maker_usual") }}
+),
+
+reasons as (
+    select * from bursts
+    union all
+    select * from identical_stars
+    union all
+    select * from one_maker
+)
+
 select
-    cast(null as text) as user_key,
-    cast(null as text) as suspicion_reason
-where false
+    reasons.user_key,
+    string_agg(reasons.reason, '; ' order by reasons.reason) as suspicion_reason
+from reasons
+group by reasons.user_key

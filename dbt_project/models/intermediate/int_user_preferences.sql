@@ -15,11 +15,11 @@ traits as (
     where stg_app__video_tags.is_for_training
     union all
     select
-        stg_app__videos.video_id,
+        int_catalogue.video_id,
         'maker' as trait,
-        stg_app__videos.maker as name
-    from {{ ref("stg_app__videos") }} as stg_app__videos
-    where stg_app__videos.maker != ''
+        int_catalogue.maker as name
+    from {{ ref("int_catalogue") }} as int_catalogue
+    where int_catalogue.maker != ''
 ),
 
 counted as (

@@ -3,11 +3,11 @@ with interactions as (
         fct_interactions.user_key,
         fct_interactions.label,
         fct_interactions.occurred_at,
-        stg_app__videos.price,
+        int_catalogue.price,
         fct_interactions.split = 'train' as is_training
     from {{ ref("fct_interactions") }} as fct_interactions
-    inner join {{ ref("stg_app__videos") }} as stg_app__videos
-        on fct_interactions.video_id = stg_app__videos.video_id
+    inner join {{ ref("int_catalogue") }} as int_catalogue
+        on fct_interactions.video_id = int_catalogue.video_id
 ),
 
 -- what describes a user is taken from the training split alone: the rest is what a model is tested on
@@ -59,8 +59,10 @@ select
     ) as activity,
     users.is_suspicious,
     users.suspicion_reason,
-    cast(null as real) as view_time_avg,
-    cast(null as real) as session_frequency
+    int_app_usage.view_time_avg,
+    int_app_usage.session_frequency
 from users
 left join {{ ref("int_user_preferences") }} as int_user_preferences
     on users.user_key = int_user_preferences.user_key
+left join {{ ref("int_app_usage") }} as int_app_usage
+    on users.user_key = 'app:' || int_app_usage.app_user_id

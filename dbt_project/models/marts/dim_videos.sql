@@ -1,5 +1,5 @@
 with videos as (
-    select * from {{ ref("stg_app__videos") }}
+    select * from {{ ref("int_catalogue") }}
 ),
 
 tags as (
