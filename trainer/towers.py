@@ -1,0 +1,149 @@
+"""The two towers. Shapes: B users, N videos, D dimensions, K aggregates, C content width.
+
+Item: unit vector v and history vector h.   User: u = normalise(S x + s0 + O relu(H x + h0)), x = [p; q; a], with p and q
+the pooled history vectors of likes and dislikes and a the aggregates. Score = u . v, a cosine. No user ids anywhere:
+the user tower is arithmetic over rows of a table, the same in PyTorch, ONNX and SQL.
+"""
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from trainer.features import ItemFeatures
+
+CONTENT_WIDTH = 128  # C: wide enough for 64 text components beside the categories
+
+
+class ItemTower(nn.Module):
+    """id tables (row 0: a video training did not know) plus content, once for the video, once for histories."""
+
+    def __init__(
+        self, n_videos: int, n_categories: int, n_dense: int, dim: int, sparse: bool = False
+    ) -> None:
+        super().__init__()
+        self.sparse = sparse
+        self.id_embedding_ID = nn.Parameter(torch.zeros(n_videos + 1, dim))
+        self.id_history_ID = nn.Parameter(torch.zeros(n_videos + 1, dim))
+        self.has_content = n_categories + n_dense > 0
+        if self.has_content:
+            self.category_GC = nn.Parameter(torch.randn(n_categories + 1, CONTENT_WIDTH) * 0.3)
+            self.dense = nn.Linear(n_dense, CONTENT_WIDTH, bias=False) if n_dense else None
+            self.content_embedding = nn.Linear(CONTENT_WIDTH, dim, bias=False)
+            self.content_history = nn.Linear(CONTENT_WIDTH, dim, bias=False)
+            for layer in (self.content_embedding, self.content_history):
+                nn.init.normal_(layer.weight, std=0.1 / CONTENT_WIDTH**0.5)  # small: the warm start leads
+
+    def content(self, features: ItemFeatures) -> torch.Tensor:
+        """The content of videos as one vector each, [N, C]."""
+        weighted = features.category_weight * (features.category_index > 0)
+        rows = F.embedding(features.category_index, self.category_GC, sparse=self.sparse)
+        summed = torch.einsum("nl,nlc->nc", weighted, rows)
+        return torch.tanh(summed + self.dense(features.dense) if self.dense is not None else summed)
+
+    def forward(
+        self, features: ItemFeatures, keep_id: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """(v [N, D] of unit length, h [N, D]). `keep_id` [N] bool: False stands the video on its content alone."""
+        ids = features.id_index if keep_id is None else features.id_index * keep_id
+        v_ND = F.embedding(ids, self.id_embedding_ID, sparse=self.sparse)
+        h_ND = F.embedding(ids, self.id_history_ID, sparse=self.sparse)
+        if self.has_content:
+            content_NC = self.content(features)
+            v_ND = v_ND + self.content_embedding(content_NC)
+            h_ND = h_ND + self.content_history(content_NC)
+        return F.normalize(v_ND, dim=1), h_ND
+
+
+class UserTower(nn.Module):
+    """A skip layer and, with `hidden_units` > 0, a small relu network beside it."""
+
+    def __init__(self, dim: int, n_aggregates: int, hidden_units: int) -> None:
+        super().__init__()
+        width = 2 * dim + n_aggregates
+        self.skip = nn.Linear(width, dim)
+        with torch.no_grad():
+            self.skip.weight.zero_()
+            self.skip.weight[:, :dim] = torch.eye(dim)
+            self.skip.bias.zero_()
+        self.hidden = nn.Linear(width, hidden_units) if hidden_units else None
+        self.output = nn.Linear(hidden_units, dim, bias=False) if hidden_units else None
+        if self.output is not None:
+            nn.init.zeros_(self.output.weight)  # training starts at the linear tower and adds to it
+
+    def forward(self, p_BD: torch.Tensor, q_BD: torch.Tensor, a_BK: torch.Tensor) -> torch.Tensor:
+        """u [B, D] of unit length."""
+        x = torch.cat([p_BD, q_BD, a_BK], dim=1)
+        u = self.skip(x)
+        if self.hidden is not None and self.output is not None:
+            u = u + self.output(torch.relu(self.hidden(x)))
+        return F.normalize(u, dim=1)
+
+    def rows(self) -> Iterator[tuple[str, int, list[float], float]]:
+        """The rows of recsys.user_tower: (layer, unit, weights, bias)."""
+        for name in ("skip", "hidden", "output"):
+            layer = getattr(self, name)
+            if layer is None:
+                continue
+            weights = layer.weight.detach().cpu().float()
+            biases = (
+                layer.bias.detach().cpu().float().tolist() if layer.bias is not None else [0.0] * len(weights)
+            )
+            for unit, (row, bias) in enumerate(zip(weights.tolist(), biases, strict=True)):
+                yield name, unit, row, bias
+
+
+class TwoTowers(nn.Module):
+    """Both towers; `item(features)` and `user(p, q, a)` are all that serving needs."""
+
+    def __init__(
+        self,
+        *,
+        n_videos: int,
+        n_categories: int,
+        n_dense: int,
+        n_aggregates: int,
+        dim: int,
+        hidden_units: int,
+        sparse: bool = False,
+    ) -> None:
+        super().__init__()
+        self.dim, self.hidden_units = dim, hidden_units
+        self._sizes = n_videos, n_categories, n_dense, n_aggregates
+        self.item_tower = ItemTower(n_videos, n_categories, n_dense, dim, sparse)
+        self.user_tower = UserTower(dim, n_aggregates, hidden_units)
+
+    def shape(self) -> dict[str, int]:
+        """The arguments that make towers of this shape again."""
+        names = ("n_videos", "n_categories", "n_dense", "n_aggregates")
+        sizes = dict(zip(names, self._sizes, strict=True))
+        return {**sizes, "dim": self.dim, "hidden_units": self.hidden_units}
+
+    def item(
+        self, features: ItemFeatures, keep_id: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """(v [N, D] unit, h [N, D])."""
+        vectors: tuple[torch.Tensor, torch.Tensor] = self.item_tower(features, keep_id)
+        return vectors
+
+    def user(self, p_BD: torch.Tensor, q_BD: torch.Tensor, a_BK: torch.Tensor) -> torch.Tensor:
+        """u [B, D] unit."""
+        vectors: torch.Tensor = self.user_tower(p_BD, q_BD, a_BK)
+        return vectors
+
+
+def pool(
+    h_ND: torch.Tensor, items: torch.Tensor, starts: torch.Tensor, weights: torch.Tensor, exponent: float
+) -> torch.Tensor:
+    """Σ w h / (Σ w) ** exponent per user [B, D]; zero where a user has nothing.
+
+    items [M] index rows of `h_ND`, starts [B] is where each user's items begin, weights [M].
+    """
+    if len(items) == 0:
+        return h_ND.new_zeros(len(starts), h_ND.shape[1])
+    summed = F.embedding_bag(items, h_ND, starts, mode="sum", per_sample_weights=weights)
+    ends = torch.cat([starts[1:], starts.new_tensor([len(items)])])
+    running = torch.cat([weights.new_zeros(1), weights.double().cumsum(0).to(weights.dtype)])
+    mass = (running[ends] - running[starts]).clamp(min=1e-6)
+    return summed / mass[:, None] ** exponent
