@@ -1,0 +1,71 @@
+"""The model, the champion that serves and the baselines, scored on one holdout: every report begins here."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainer.baselines import NAMES, fit_baselines
+from trainer.evaluation import Evaluation, Holdout, evaluate
+from trainer.gate import Champion
+from trainer.holdout import SPLIT_NAMES, build_holdout, holdout_split, like_times, training_likes
+from trainer.mart import Mart
+from trainer.ranking import Scorer
+from trainer.trained import TrainedModel
+
+OWN_NAME, CHAMPION_NAME = "two_tower", "champion"
+
+Notify = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Evaluations on one holdout, the model's own first."""
+
+    split: str
+    evaluations: list[Evaluation]
+
+    @property
+    def own(self) -> Evaluation:
+        """The model that was trained now."""
+        return self.evaluations[0]
+
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """model -> metric -> value, undefined ones left out: for metrics.json and the registry."""
+        return {
+            evaluation.name: {name: value for name, value in evaluation.metrics.items() if np.isfinite(value)}
+            for evaluation in self.evaluations
+        }
+
+
+def judge(
+    mart: Mart,
+    model: TrainedModel,
+    champion: Champion | None,
+    baselines: Sequence[str] = NAMES,
+    on_scored: Notify = lambda line: None,
+) -> Judgement:
+    """Score everybody on the mart's holdout; histories are those of the training cut.
+
+    `baselines` are names of trainer.baselines; one that is refused (too large) is said through `on_scored`.
+    """
+    holdout = build_holdout(mart)
+    items_ND, history_ND = model.item_vectors()
+    users_UD = model.user_vectors(model.histories(mart, "train"), history_ND)
+    scored = [_score(OWN_NAME, (users_UD, items_ND), holdout, on_scored)]
+    if champion is not None:
+        vectors = (champion.user_vectors, champion.item_vectors)
+        scored.append(_score(CHAMPION_NAME, vectors, holdout, on_scored))
+    for fitted in fit_baselines(training_likes(mart), like_times(mart), baselines):
+        if fitted.baseline is None:
+            on_scored(f"{fitted.name} is left out: {fitted.note}")
+        else:
+            scored.append(_score(fitted.name, fitted.baseline.scorer, holdout, on_scored))
+    return Judgement(SPLIT_NAMES[holdout_split(mart)], scored)
+
+
+def _score(name: str, scorer: Scorer, holdout: Holdout, on_scored: Notify) -> Evaluation:
+    evaluation = evaluate(name, scorer, holdout)
+    values = evaluation.metrics
+    on_scored(f"{name}: recall@20 {values['recall@20']:.4f}, ndcg@20 {values['ndcg@20']:.4f}")
+    return evaluation

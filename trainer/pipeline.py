@@ -1,0 +1,195 @@
+"""The main job: marts in, a released version out. Each stage is one call into the module that owns it."""
+
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from trainer import console, gate, release
+from trainer.artifacts import write_artifacts
+from trainer.baselines import NAMES
+from trainer.database import Address, Connection, connect
+from trainer.errors import ReleaseError
+from trainer.judging import Judgement, judge
+from trainer.mart import DISLIKE, LIKE, Mart, read_mart
+from trainer.publish import promote_artifacts, publish_artifacts
+from trainer.settings import load_settings
+from trainer.storage import open_storage
+from trainer.store import LocalFolder
+from trainer.trained import EpochRecord, TrainedModel
+from trainer.training import TrainingConfig, fit
+
+SHOWN_METRICS = ("recall@20", "ndcg@20", "precision@10", "hit_rate@20", "auc", "coverage@20", "dislike@20")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the main job is asked for, beside the dials of training."""
+
+    out_dir: Path = Path("artifacts")
+    baselines: Sequence[str] = NAMES
+    is_dry_run: bool = False
+    """Train and evaluate; write nothing anywhere."""
+    is_published: bool = True
+    """False: the version is written as a candidate, nothing is promoted or uploaded."""
+    is_forced: bool = False
+    """Promote a version that the gate refused; logged."""
+    stores_reviewers: bool = False
+    """Vectors of reviewers too; app users' are always stored."""
+
+
+@dataclass
+class Outcome:
+    """What came of it. `version` is None after a dry run."""
+
+    judgement: Judgement
+    version: str | None = None
+    is_promoted: bool = False
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def run(where: Address, config: TrainingConfig | None = None, job: Job | None = None) -> Outcome:
+    """Read the marts, train, judge, write the version and its artifacts, pass the gate, promote, upload.
+
+    Raises MartError, TrainingError, ReleaseError or StorageError with the stage's own words, and
+    GateRefusedError when the version was written but may not serve.
+    """
+    config, job = config or TrainingConfig(), job or Job()
+    seconds: dict[str, float] = {}
+    with connect(where, autocommit=True) as connection:
+        config = _with_app_dimension(connection, config)
+        with _timed(seconds, "read"):
+            mart = read_mart(connection)
+        console.say(_size(mart))
+        with _timed(seconds, "train"):
+            model = train(mart, config)
+        with _timed(seconds, "evaluate"):
+            champion = gate.read_champion(connection, mart)
+            judgement = judge(mart, model, champion, job.baselines, lambda line: console.say(f"  {line}"))
+        print_judgement(judgement)
+        outcome = Outcome(judgement, seconds=seconds)
+        if not job.is_dry_run:
+            with _timed(seconds, "publish"):
+                _release(connection, mart, model, job, outcome)
+    console.say(", ".join(f"{stage} {taken:.1f} s" for stage, taken in seconds.items()))
+    return outcome
+
+
+def train(mart: Mart, config: TrainingConfig) -> TrainedModel:
+    """`fit` with a bar on a terminal and a line per epoch elsewhere."""
+    with console.progress() as bars:
+        task = bars.add_task("training", total=config.epochs, note="")
+
+        def show(record: EpochRecord) -> None:
+            judged = "" if record.val_ndcg is None else f", validation ndcg {record.val_ndcg:.4f}"
+            note = f"loss {record.loss:.4f}{judged}"
+            bars.update(task, completed=record.epoch, note=note)
+            if bars.disable:
+                console.say(f"  epoch {record.epoch}: {note}, {record.seconds:.1f} s")
+
+        return fit(mart, config, show)
+
+
+def print_judgement(judgement: Judgement) -> None:
+    """The model beside champion and baselines, best NDCG first."""
+    ordered = sorted(judgement.evaluations, key=lambda e: -e.metrics["ndcg@20"])
+    names = [name for name in SHOWN_METRICS if np.isfinite(judgement.own.metrics.get(name, np.nan))]
+    rows = [[e.name, *(f"{e.metrics.get(name, np.nan):.4f}" for name in names)] for e in ordered]
+    title = (
+        f"On the {judgement.split} split, {len(judgement.own.user_rows):,} users, the whole catalogue ranked"
+    )
+    console.table(title, ["model", *names], rows)
+
+
+def _release(connection: Connection, mart: Mart, model: TrainedModel, job: Job, outcome: Outcome) -> None:
+    """Artifacts first (checked against the model), then the version, the gate, the switch, Storage."""
+    version = release.next_version(connection)
+    folder = write_artifacts(job.out_dir, version, model, mart, outcome.judgement.metrics())
+    release.write_version(connection, _bundle(mart, model, version, job, outcome.judgement))
+    outcome.version = version
+    console.say(f"version {version} is written, its files are in {folder}")
+    if not job.is_published:
+        return
+    if not job.is_forced:
+        gate.decide(connection, version)
+    switched = release.promote(connection, version, force=job.is_forced)
+    outcome.is_promoted = True
+    local = LocalFolder(job.out_dir)
+    promote_artifacts(local, version)
+    previous = switched.get("previous_version")
+    console.say(f"version {version} serves now" + (f", after {previous}" if previous else ""))
+    storage = open_storage(load_settings())
+    if storage is not None:
+        publish_artifacts(local, storage, version)
+        console.say(f"its files are in {storage}")
+
+
+def _bundle(
+    mart: Mart, model: TrainedModel, version: str, job: Job, judgement: Judgement
+) -> release.VersionBundle:
+    items_ND, history_ND = model.item_vectors()
+    histories = model.histories(mart, "published")
+    has_likes = np.diff(histories.likes.starts) > 0
+    stored = np.array([job.stores_reviewers or key.startswith("app:") for key in mart.user_keys], bool)
+    users = np.flatnonzero(has_likes & stored)
+    return release.VersionBundle(
+        version=version,
+        embedding_dim=model.embedding_dim,
+        video_ids=mart.catalogue.video_ids,
+        item_vectors=items_ND,
+        history_vectors=history_ND,
+        user_keys=[mart.user_keys[user] for user in users],
+        user_vectors=model.user_vectors(histories.take(users), history_ND),
+        tower_rows=model.user_tower_rows(),
+        config=model.serving_config(),
+        metrics=judgement.metrics(),
+        data_hash=mart.data_hash,
+        git_commit=_git_commit(),
+        model_path=f"two_tower/{version}",
+        evaluations=[row for e in judgement.evaluations for row in e.rows(judgement.split)],
+        evaluation_users=gate.user_rows(judgement.evaluations, mart.user_keys),
+    )
+
+
+def _with_app_dimension(connection: Connection, config: TrainingConfig) -> TrainingConfig:
+    """An app's own tables of vectors decide the dimension; another one asked for is an error."""
+    wanted = release.app_dimension(connection)
+    if wanted is None or wanted == config.embedding_dim:
+        return config
+    if config.embedding_dim != TrainingConfig.embedding_dim:
+        raise ReleaseError(
+            f"the app's tables hold vectors of {wanted} dimensions, not {config.embedding_dim} (--embedding-dim)",
+            f"train with --embedding-dim {wanted}, or alter the app's columns first",
+        )
+    console.say(f"the app's tables hold vectors of {wanted} dimensions: training that many")
+    return replace(config, embedding_dim=wanted)
+
+
+def _size(mart: Mart) -> str:
+    rows = mart.interactions
+    likes, dislikes = (int((rows.label == label).sum()) for label in (LIKE, DISLIKE))
+    return (
+        f"{len(rows):,} interactions ({likes:,} likes, {dislikes:,} dislikes)"
+        f" of {len(mart.user_keys):,} users with {len(mart.catalogue):,} videos"
+    )
+
+
+def _git_commit() -> str | None:
+    try:
+        said = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return said.stdout.strip()
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    began = time.perf_counter()
+    yield
+    seconds[stage] = time.perf_counter() - began
