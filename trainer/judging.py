@@ -4,16 +4,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 
 from trainer.baselines import NAMES, fit_baselines
-from trainer.evaluation import Evaluation, Holdout, evaluate
+from trainer.errors import MartError
+from trainer.evaluation import Evaluation, evaluate
 from trainer.gate import Champion
-from trainer.holdout import SPLIT_NAMES, build_holdout, holdout_split, like_times, training_likes
-from trainer.mart import Mart
+from trainer.holdout import Holdout, split_matrices
+from trainer.mart import LIKE, SEEN_ONLY, TEST, TRAIN, VAL, Mart
 from trainer.ranking import Scorer
 from trainer.trained import TrainedModel
 
 OWN_NAME, CHAMPION_NAME = "two_tower", "champion"
+SPLIT_NAMES = {VAL: "val", TEST: "test"}
 
 Notify = Callable[[str], None]
 
@@ -56,12 +59,45 @@ def judge(
     if champion is not None:
         vectors = (champion.user_vectors, champion.item_vectors)
         scored.append(_score(CHAMPION_NAME, vectors, holdout, on_scored))
-    for fitted in fit_baselines(training_likes(mart), like_times(mart), baselines):
+    for fitted in fit_baselines(holdout.train, like_times(mart, holdout.train), baselines):
         if fitted.baseline is None:
             on_scored(f"{fitted.name} is left out: {fitted.note}")
         else:
             scored.append(_score(fitted.name, fitted.baseline.scorer, holdout, on_scored))
     return Judgement(SPLIT_NAMES[holdout_split(mart)], scored)
+
+
+def holdout_split(mart: Mart) -> int:
+    """TEST where any row is in it, else VAL. Raises MartError where both are empty."""
+    for candidate in (TEST, VAL):
+        if bool((mart.interactions.split == candidate).any()):
+            return candidate
+    raise MartError(
+        "no row of marts.fct_interactions is in val or test", "raise the dbt variable val_ratio or test_ratio"
+    )
+
+
+def build_holdout(mart: Mart) -> Holdout:
+    """The mart's rows as the holdout that metrics and gate use: test where there is one, else val."""
+    rows = mart.interactions
+    return split_matrices(
+        (len(mart.user_keys), len(mart.catalogue)),
+        rows.user_index,
+        rows.item_index,
+        label=rows.label,
+        held_out=rows.split == holdout_split(mart),
+        in_training=(rows.split == TRAIN) | (rows.label == SEEN_ONLY),
+        makers=mart.catalogue.maker,
+    )
+
+
+def like_times(mart: Mart, likes: sparse.csr_matrix) -> sparse.csr_matrix | None:
+    """Epoch seconds of the training likes, in their pattern, NaN where unknown; None where nobody knows any."""
+    rows = mart.interactions
+    times = rows.occurred_at[(rows.split == TRAIN) & (rows.label == LIKE)]
+    if not np.isfinite(times).any():
+        return None
+    return sparse.csr_matrix((times, likes.indices, likes.indptr), likes.shape)
 
 
 def _score(name: str, scorer: Scorer, holdout: Holdout, on_scored: Notify) -> Evaluation:

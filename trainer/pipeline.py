@@ -162,7 +162,7 @@ def _with_app_dimension(connection: Connection, config: TrainingConfig) -> Train
         return config
     if config.embedding_dim != TrainingConfig.embedding_dim:
         raise ReleaseError(
-            f"the app's tables hold vectors of {wanted} dimensions, not {config.embedding_dim} (--embedding-dim)",
+            f"the app's tables hold {wanted} dimensions, --embedding-dim asks for {config.embedding_dim}",
             f"train with --embedding-dim {wanted}, or alter the app's columns first",
         )
     console.say(f"the app's tables hold vectors of {wanted} dimensions: training that many")
