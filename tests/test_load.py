@@ -14,10 +14,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from trainer.copy_rows import split_copy_line
+from trainer.csv_records import UNCLOSED_QUOTE
 from trainer.database import Address, Connection, connect
 from trainer.input_columns import map_columns
 from trainer.load import LoadSummary, load_file, load_files
-from trainer.read_lines import UNCLOSED_QUOTE, read_rows, split_header
+from trainer.read_lines import read_rows, split_header
 
 HEADER = "product_url,reviewer_id,stars\n"
 Write = Callable[..., Path]

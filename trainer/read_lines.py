@@ -1,8 +1,8 @@
 """CSV bytes to rows for COPY: exact as Python's csv module, and far faster where a block has no quotes.
 
-The fast path handles a block at a time: without a quote, a stray carriage return, a NUL or broken UTF-8, a
-line is its fields with commas between them, so a COPY line is the same text with tabs. Every other block
-goes through the csv module, record by record.
+A block at a time: without a quote, a stray carriage return, a NUL or broken UTF-8, a line is its fields with
+commas between them, so a COPY line is the same text with tabs. With quotes the csv module reads the block at
+once where each line is a record of its own, else record by record.
 """
 
 import csv
@@ -20,6 +20,7 @@ from trainer.copy_rows import (
     rejected_line,
     wrong_columns,
 )
+from trainer.csv_records import csv_records
 from trainer.errors import InputFileError
 from trainer.input_columns import Mapping
 from trainer.input_file import MAX_LINE_BYTES, guess_encoding, wrong_encoding
@@ -29,9 +30,6 @@ SAMPLE_BYTES = 1 << 16  # of broken lines, to guess the encoding from
 # share is never reached: then it is one when a hundred lines and a tenth of all are broken, and hardly any
 # sound one has more than ASCII.
 MANY_BROKEN, BROKEN_SHARE, BROKEN_PER_SOUND = 100, 0.1, 9
-
-UNCLOSED_QUOTE = "a quote that is never closed"
-CARRIAGE_RETURN = "a carriage return inside the line"
 
 
 def split_header(blocks: Iterator[bytes], path: Path) -> tuple[list[str], Iterator[bytes]]:
@@ -103,13 +101,11 @@ class _Reader:
         self.pick = _picker(mapping)
         self.path = path
         self.number = 2
-        self.n_broken = self.n_sound = (
-            0  # lines that are not UTF-8; lines that are, with more than ASCII in them
-        )
+        self.n_broken = 0  # lines that are not UTF-8
+        self.n_sound = 0  # lines of the same blocks that are UTF-8, with more than ASCII in them
         self.broken_sample = b""
-        csv.field_size_limit(
-            4 * MAX_LINE_BYTES
-        )  # ours is checked per record; the module's own must not be first
+        # our limit is per record; the module's own, per field, must not come first
+        csv.field_size_limit(4 * MAX_LINE_BYTES)
 
     def read(self, open_record: bytes, fresh: bytes, *, is_last: bool) -> tuple[Rows, bytes]:
         """Rows of these whole lines, and the bytes of a record that goes on in the next block."""
@@ -119,9 +115,13 @@ class _Reader:
         except UnicodeDecodeError:
             self._count_broken(fresh)
             return self._read_records(data.decode("utf-8", "surrogateescape"), is_last, is_dirty=True)
-        if '"' in text or "\0" in text or text.count("\r") > text.count("\r\n"):
+        if "\0" in text or text.count("\r") > text.count("\r\n"):
             return self._read_records(text, is_last, is_dirty="\0" in text)
-        return self._read_plain(text.replace("\r\n", "\n").removesuffix("\n")), b""
+        unix = text.replace("\r\n", "\n").removesuffix("\n")
+        if '"' not in text:
+            return self._read_plain(unix), b""
+        simple = self._read_quoted(unix)
+        return (simple, b"") if simple else self._read_records(text, is_last, is_dirty=False)
 
     def _read_plain(self, text: str) -> Rows:
         escaped = text
@@ -148,6 +148,21 @@ class _Reader:
             lines = [self.pick(line.split("\t")) for line in lines]
         return Rows(numbers, lines, rejected)
 
+    def _read_quoted(self, text: str) -> Rows | None:
+        """Quotes, but each line a whole record and nothing to escape, as most exporters write; else None."""
+        if "\\" in text or "\t" in text:
+            return None
+        # the empty line at the end comes back empty when no quote is open before it
+        records = list(csv.reader([*text.split("\n"), ""]))
+        n_lines = text.count("\n") + 1
+        if len(records) != n_lines + 1 or records.pop() or any(len(r) != self.n_columns for r in records):
+            return None
+        lines = ["\t".join(record) for record in records]
+        if self.pick:
+            lines = [self.pick(line.split("\t")) for line in lines]
+        self.number += n_lines
+        return Rows(range(self.number - n_lines, self.number), lines)
+
     def _read_records(self, text: str, is_last: bool, is_dirty: bool) -> tuple[Rows, bytes]:
         raw = text.split("\n")
         lines = [line + "\n" for line in raw[:-1]] + ([raw[-1]] if raw[-1] else [])
@@ -155,7 +170,7 @@ class _Reader:
         copied: list[str] = []
         rejected: list[Rejected] = []
         place = 0
-        for end, record, unread in _records(lines, is_last):
+        for end, record, unread in csv_records(lines, is_last):
             fault = unread or self._fault("".join(lines[place:end]) if is_dirty else "", record)
             if fault:
                 rejected.append(rejected_line(self.number + place, "".join(lines[place:end]), fault))
@@ -172,9 +187,8 @@ class _Reader:
             return BROKEN_UTF8
         if "\0" in raw:
             return NUL_BYTE
-        return (
-            wrong_columns(len(record), self.n_columns) if record and len(record) != self.n_columns else None
-        )
+        is_wrong = record and len(record) != self.n_columns
+        return wrong_columns(len(record), self.n_columns) if is_wrong else None
 
     def _count_broken(self, data: bytes) -> None:
         for line in data.split(b"\n"):
@@ -195,42 +209,6 @@ class _Reader:
         is_often = self.n_broken >= max(MANY_BROKEN, BROKEN_SHARE * n_lines)
         if self.n_broken and (is_mostly or (is_often and self.n_broken > BROKEN_PER_SOUND * self.n_sound)):
             raise wrong_encoding(self.path, guess_encoding(self.broken_sample))
-
-
-def _records(lines: list[str], is_last: bool) -> Iterator[tuple[int, list[str], str | None]]:
-    """(place after the record, its fields, why it cannot be read) of each record that ends in these lines."""
-    place = 0
-    while place < len(lines):
-        feed = _Feed(lines[place:])
-        reader = csv.reader(feed)
-        begin = place
-        try:
-            for record in reader:
-                end = begin + reader.line_num
-                is_long = sum(map(len, lines[place:end])) > MAX_LINE_BYTES if end > place + 1 else False
-                if feed.is_exhausted and not is_last and not is_long:
-                    return  # goes on in the next block
-                if feed.is_exhausted or is_long:
-                    place += 1
-                    yield place, [], UNCLOSED_QUOTE
-                    break
-                place = end
-                yield place, record, None
-        except csv.Error:
-            place = begin + reader.line_num
-            yield place, [], CARRIAGE_RETURN
-
-
-class _Feed:
-    """Lines one by one; knows when the csv module asked for more than there are: then its record is open."""
-
-    def __init__(self, lines: list[str]) -> None:
-        self.lines = iter(lines)
-        self.is_exhausted = False
-
-    def __iter__(self) -> Iterator[str]:
-        yield from self.lines
-        self.is_exhausted = True
 
 
 def _picker(mapping: Mapping) -> Callable[[list[str]], str] | None:
