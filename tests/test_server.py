@@ -254,11 +254,12 @@ def test_root_opens_the_way_and_says_so(tmp_path: Path, postgres_version: int) -
     os.geteuid() != 0, reason="only root can become an ordinary user; else every test here is one"
 )
 def test_an_ordinary_user_starts_it_and_root_can_stop_it(
-    tmp_path: Path, postgres_version: int, server_address: Address
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, postgres_version: int, server_address: Address
 ) -> None:
     account = pwd.getpwnam(server.ACCOUNT)
-    for folder in (tmp_path, *tmp_path.parents):
-        folder.chmod(folder.stat().st_mode | 0o001)
+    base = tmp_path_factory.getbasetemp()
+    for folder in (base.parent, base, tmp_path):
+        folder.chmod(0o711)
     own = tmp_path / "own"
     own.mkdir()
     os.chown(own, account.pw_uid, account.pw_gid)

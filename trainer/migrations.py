@@ -11,7 +11,7 @@ from psycopg import sql
 from trainer.database import Address, Connection, open_connection
 from trainer.errors import DatabaseError
 from trainer.settings import resource
-from trainer.statements import first_line, split_statements
+from trainer.statements import first_line, split_statements, without_comments
 
 LOCK_KEY = 7_305_211_958_024_417  # any number nobody else uses: two migrations of one database take turns
 LOCK_TIMEOUT = "10s"  # for a table that readers hold; our own turn is waited for without limit
@@ -130,7 +130,7 @@ def _apply_rerunnable(connection: Connection) -> None:
                 # the files say `extensions.` as on Supabase; elsewhere pgvector is somewhere else
                 text = path.read_text(encoding="utf-8").replace("extensions.", f"{quoted}.")
                 for statement in split_statements(text):
-                    if not (folder == "access" and unknown and unknown.search(statement)):
+                    if not (folder == "access" and unknown and unknown.search(without_comments(statement))):
                         _execute(connection, path, statement)
         connection.execute("notify pgrst, 'reload schema'")
 

@@ -33,10 +33,14 @@ def split_statements(sql: str) -> list[str]:
         else:
             current.append(token.group())
     statements.append("".join(current).strip())
-    return [text for text in statements if _COMMENT.sub("", text).strip()]
+    return [text for text in statements if without_comments(text)]
+
+
+def without_comments(statement: str) -> str:
+    """What is left of a statement when comments are cut out (also inside bodies), trimmed."""
+    return _COMMENT.sub("", statement).strip()
 
 
 def first_line(statement: str) -> str:
     """The first line that is not a comment, for an error message."""
-    lines = (line.strip() for line in _COMMENT.sub("", statement).splitlines())
-    return next((line for line in lines if line), "")
+    return without_comments(statement).partition("\n")[0].strip()

@@ -15,4 +15,6 @@ grant select (version, is_active, created_at, promoted_at) on recsys.embedding_m
 grant select (model_version, video_id, embedding) on recsys.video_embeddings to anon, authenticated;
 grant select (model_version, user_key, embedding, updated_at) on recsys.user_embeddings to authenticated;
 
-grant select on all tables in schema recsys to service_role;
+-- A program with the service key may do the trainer's work; it never reaches recsys over PostgREST.
+grant select, insert, update, delete on all tables in schema recsys to service_role;
+grant execute on all functions in schema recsys to service_role;

@@ -1,13 +1,10 @@
 -- Versions, vectors, the gate and the log of releases.
 
 -- pgvector is in schema extensions (Supabase) or public (elsewhere); the column types below have to be found.
-select set_config(
-    'search_path',
-    'pg_catalog, ' || (select quote_ident(nspname) from pg_namespace
-        inner join pg_extension on pg_extension.extnamespace = pg_namespace.oid
-        where pg_extension.extname = 'vector'),
-    true
-);
+select set_config('search_path', 'pg_catalog, ' || quote_ident(pg_namespace.nspname), true)
+from pg_extension
+inner join pg_namespace on pg_extension.extnamespace = pg_namespace.oid
+where pg_extension.extname = 'vector';
 
 create table recsys.embedding_model_versions (
     id uuid primary key default gen_random_uuid(),

@@ -25,7 +25,7 @@ create table public.user_video_decisions (
     unique (user_id, video_id)
 );
 alter table public.user_video_decisions enable row level security;
-create policy "Own decisions" on public.user_video_decisions for all using (auth.uid() = user_id);
+create policy own_decisions on public.user_video_decisions for all using (auth.uid() = user_id);
 
 create materialized view public.video_popularity_daily as
 select
@@ -40,8 +40,8 @@ drop table public.profiles;
 create view public.profiles with (security_invoker = true) as
 select
     id as user_id,
-    raw_user_meta_data ->> 'display_name' as display_name,
-    created_at
+    created_at,
+    raw_user_meta_data ->> 'display_name' as display_name
 from auth.users;
 
 drop index public.video_embeddings_cosine_idx;

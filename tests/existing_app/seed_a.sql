@@ -101,17 +101,17 @@ alter table public.user_video_decisions enable row level security;
 alter table public.video_embeddings enable row level security;
 alter table public.user_embeddings enable row level security;
 
-create policy "Videos are readable" on public.videos for select using (true);
-create policy "Tags are readable" on public.tags for select using (true);
-create policy "Tag groups are readable" on public.tag_groups for select using (true);
-create policy "Video tags are readable" on public.video_tags for select using (true);
-create policy "Performers are readable" on public.performers for select using (true);
-create policy "Video performers are readable" on public.video_performers for select using (true);
-create policy "Own profile" on public.profiles for all using (auth.uid() = user_id);
-create policy "Own decisions" on public.user_video_decisions for all using (auth.uid() = user_id);
-create policy "Video vectors are readable" on public.video_embeddings for select using (true);
-create policy "Own vector read" on public.user_embeddings for select using (auth.uid() = user_id);
-create policy "Own vector update" on public.user_embeddings for update using (auth.uid() = user_id);
+create policy videos_are_readable on public.videos for select using (true);
+create policy tags_are_readable on public.tags for select using (true);
+create policy tag_groups_are_readable on public.tag_groups for select using (true);
+create policy video_tags_are_readable on public.video_tags for select using (true);
+create policy performers_are_readable on public.performers for select using (true);
+create policy video_performers_are_readable on public.video_performers for select using (true);
+create policy own_profile on public.profiles for all using (auth.uid() = user_id);
+create policy own_decisions on public.user_video_decisions for all using (auth.uid() = user_id);
+create policy video_vectors_are_readable on public.video_embeddings for select using (true);
+create policy own_vector_read on public.user_embeddings for select using (auth.uid() = user_id);
+create policy own_vector_update on public.user_embeddings for update using (auth.uid() = user_id);
 
 create schema supabase_migrations;
 create table supabase_migrations.schema_migrations (version text not null primary key);

@@ -11,7 +11,9 @@ begin
     if to_regrole('app_owner') is null then create role app_owner login nosuperuser password 'app_owner'; end if;
 end;
 $$;
-grant anon, authenticated, service_role to app_owner;
+grant anon to app_owner;
+grant authenticated to app_owner;
+grant service_role to app_owner;
 
 create schema extensions;
 create extension vector with schema extensions;
@@ -49,5 +51,7 @@ reset role;
 
 grant usage on schema public to anon, authenticated, service_role;
 alter default privileges for role app_owner in schema public grant all on tables to anon, authenticated, service_role;
-alter default privileges for role app_owner in schema public grant all on functions to anon, authenticated, service_role;
-alter default privileges for role app_owner in schema public grant all on sequences to anon, authenticated, service_role;
+alter default privileges for role app_owner in schema public
+grant all on functions to anon, authenticated, service_role;
+alter default privileges for role app_owner in schema public
+grant all on sequences to anon, authenticated, service_role;
