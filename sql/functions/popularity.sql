@@ -77,6 +77,44 @@ $$;
 comment on function recsys.refresh_popularity() is
 'Counts the likes anew and returns how many videos changed; every promotion does it, a nightly job may.';
 
+create or replace function recsys.popularity_score(n_recent bigint, n_likes bigint) returns real
+language sql immutable set search_path = ''
+as $$
+    select (1 - 1 / (1 + n_recent + n_likes / (n_likes + 1.0)))::real
+$$;
+comment on function recsys.popularity_score(bigint, bigint) is
+'0 to 1, growing with the recent likes and, between equals, with all likes.';
+
+create or replace function recsys.popularity_reason(n_recent bigint, n_likes bigint) returns text
+language sql immutable set search_path = ''
+as $$
+    select case
+        when n_recent > 0 then 'popular now: ' || n_recent || ' likes in 30 days'
+        when n_likes > 0 then 'popular: ' || n_likes || ' likes'
+        else 'popular videos come first, this one is new or not yet liked'
+    end
+$$;
+comment on function recsys.popularity_reason(bigint, bigint) is 'Why a video stands in a list of popular ones.';
+
+create or replace function recsys.popularity_of(video uuid)
+returns table (n_recent bigint, n_likes bigint, score real)
+language sql stable set search_path = ''
+as $$
+    select
+        counted.n_recent,
+        counted.n_likes,
+        recsys.popularity_score(counted.n_recent, counted.n_likes)
+    from (
+        select
+            count(*) filter (where likes.occurred_at >= now() - interval '30 days') as n_recent,
+            count(*) as n_likes
+        from recsys.likes() as likes
+        where likes.video_id = video
+    ) as counted
+    where exists (select from public.videos where videos.id = video)
+$$;
+comment on function recsys.popularity_of(uuid) is 'How popular one video is now; no row when it does not exist.';
+
 create or replace function recsys.popular(
     match_count integer,
     window_days integer default 30,
@@ -128,8 +166,7 @@ begin
     return query
     select
         found.id,
-        -- 0 to 1, growing with the recent likes and, between equals, with all likes
-        (1 - 1 / (1 + found.n_recent + found.n_likes / (found.n_likes + 1.0)))::real,
+        recsys.popularity_score(found.n_recent, found.n_likes),
         found.n_recent,
         found.n_likes
     from unnest(ids, recents, totals) as found (id, n_recent, n_likes);

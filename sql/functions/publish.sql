@@ -114,7 +114,14 @@ begin
             or registry.version in (
                 select kept.version
                 from recsys.embedding_model_versions as kept
-                where not kept.is_active and kept.status not in ('building', 'failed')
+                where
+                    not kept.is_active
+                    and kept.status not in ('building', 'failed')
+                    and not exists (
+                        select from recsys.experiment_arms as arms
+                        inner join recsys.experiments on experiments.experiment = arms.experiment
+                        where arms.model_version = kept.version and experiments.is_running
+                    )
                 order by kept.version is not distinct from recsys.rollback_target() desc, kept.created_at desc
                 offset keep
             )
@@ -136,4 +143,5 @@ begin
 end;
 $$;
 comment on function recsys.prune_versions() is
-'Drops what retention (recsys.settings, keep_versions) and dead runs leave behind; returns the versions dropped.';
+'Drops what retention (recsys.settings, keep_versions) and dead runs leave behind; returns the versions dropped. What a '
+'running experiment serves stays.';

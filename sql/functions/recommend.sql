@@ -73,11 +73,7 @@ begin
             popular.video_id,
             -- what has no vector yet comes last, and the scores of one list never rise
             least(popular.score, scores[cardinality(scores)]),
-            case
-                when popular.n_recent > 0 then 'popular now: ' || popular.n_recent || ' likes in 30 days'
-                when popular.n_likes > 0 then 'popular: ' || popular.n_likes || ' likes'
-                else 'popular or new in the catalogue'
-            end,
+            recsys.popularity_reason(popular.n_recent, popular.n_likes),
             serving
         from recsys.popular(
             wanted, 30, banned_ids || ids, with_tag_ids, without_tag_ids, maker_limit, ids

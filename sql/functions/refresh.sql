@@ -3,6 +3,7 @@
 create or replace function recsys.refresh_user(user_key text, version text) returns extensions.vector
 language plpgsql set search_path = ''
 as $$
+#variable_conflict use_column
 declare
     met_ids uuid[];
     labels smallint[];
@@ -18,7 +19,7 @@ begin
         where embeddings.model_version = version and embeddings.user_key = refresh_user.user_key;
     else
         insert into recsys.user_embeddings as embeddings (model_version, user_key, embedding, history_hash, updated_at)
-        values (version, user_key, vector, recsys.history_hash(met_ids, labels, occurred_ats), now())
+        values (version, refresh_user.user_key, vector, recsys.history_hash(met_ids, labels, occurred_ats), now())
         on conflict (model_version, user_key) do update
         set embedding = excluded.embedding, history_hash = excluded.history_hash, updated_at = excluded.updated_at;
     end if;

@@ -12,30 +12,25 @@ as $$
 $$;
 comment on function recsys.scaled(extensions.vector, double precision) is 'factor times v.';
 
-create or replace function recsys.tower_input(
+create or replace function recsys.pooled_history(
     version text, video_ids uuid[], labels smallint[], occurred_ats timestamptz[]
-) returns extensions.vector
+) returns table (video_id uuid, label smallint, history_embedding extensions.vector, share double precision)
 language plpgsql stable set search_path = ''
 as $$
+#variable_conflict use_column
 declare
     model record;
-    pooled_likes extensions.vector;
-    pooled_dislikes extensions.vector;
-    liked_ids uuid[];
-    n_dislikes bigint;
-    aggregates real[];
 begin
     select
-        registry.embedding_dim as dim,
-        registry.config -> 'aggregates' as aggregates,
         (registry.config #>> '{history,max_likes}')::bigint as max_likes,
         (registry.config #>> '{history,max_dislikes}')::bigint as max_dislikes,
         coalesce((registry.config #>> '{history,pooling_exponent}')::double precision, 1) as exponent,
         (registry.config #>> '{history,half_life_days}')::double precision as half_life_days
     into model
     from recsys.embedding_model_versions as registry
-    where registry.version = tower_input.version;
+    where registry.version = pooled_history.version;
 
+    return query
     with event as (
         select
             event.video_id,
@@ -51,8 +46,8 @@ begin
 
     weighted as (
         select
-            event.label,
             event.video_id,
+            event.label,
             embeddings.history_embedding,
             case
                 when event.occurred_at is null or model.half_life_days is null then 1
@@ -65,47 +60,64 @@ begin
         from event
         -- a video younger than the version has no vector in it yet
         inner join recsys.video_embeddings as embeddings
-            on embeddings.model_version = tower_input.version and embeddings.video_id = event.video_id
+            on embeddings.model_version = pooled_history.version and embeddings.video_id = event.video_id
         where event.position <= case event.label when 1 then model.max_likes else model.max_dislikes end
-    ),
-
-    pooled as (
-        select
-            weighted.label,
-            array_agg(weighted.video_id) as video_ids,
-            recsys.scaled(
-                extensions.sum(recsys.scaled(weighted.history_embedding, weighted.weight)),
-                1 / power(sum(weighted.weight), model.exponent)
-            ) as vector
-        from weighted
-        group by weighted.label
     )
 
     select
-        (array_agg(pooled.vector) filter (where pooled.label = 1))[1],
-        (array_agg(pooled.vector) filter (where pooled.label = 0))[1],
-        (array_agg(pooled.video_ids) filter (where pooled.label = 1)),
-        coalesce(max(cardinality(pooled.video_ids)) filter (where pooled.label = 0), 0)
-    into pooled_likes, pooled_dislikes, liked_ids, n_dislikes
-    from pooled;
+        weighted.video_id,
+        weighted.label,
+        weighted.history_embedding,
+        weighted.weight / power(sum(weighted.weight) over (partition by weighted.label), model.exponent)
+    from weighted;
+end;
+$$;
+comment on function recsys.pooled_history(text, uuid[], smallint[], timestamptz[]) is
+'One row per like and dislike the tower reads: its history vector, and the share w_i / (Σ w) ^ pooling_exponent with '
+'which it enters the sum.';
 
-    if pooled_likes is null then
+create or replace function recsys.tower_input(
+    version text, video_ids uuid[], labels smallint[], occurred_ats timestamptz[]
+) returns extensions.vector
+language plpgsql stable set search_path = ''
+as $$
+declare
+    likes extensions.vector;
+    dislikes extensions.vector;
+    liked_ids uuid[];
+    n_dislikes bigint;
+    dimension integer;
+    aggregates real[];
+    wanted jsonb;
+begin
+    select
+        extensions.sum(recsys.scaled(pooled.history_embedding, pooled.share)) filter (where pooled.label = 1),
+        extensions.sum(recsys.scaled(pooled.history_embedding, pooled.share)) filter (where pooled.label = 0),
+        array_agg(pooled.video_id) filter (where pooled.label = 1),
+        count(*) filter (where pooled.label = 0)
+    into likes, dislikes, liked_ids, n_dislikes
+    from recsys.pooled_history(version, video_ids, labels, occurred_ats) as pooled;
+    if likes is null then
         return null;
     end if;
-    aggregates := recsys.user_aggregates(model.aggregates, liked_ids, n_dislikes);
-    pooled_likes := pooled_likes operator(extensions.||) coalesce(
-        pooled_dislikes, array_fill(0::real, array[model.dim])::extensions.vector
-    );
+    select registry.embedding_dim, registry.config -> 'aggregates'
+    into dimension, wanted
+    from recsys.embedding_model_versions as registry
+    where registry.version = tower_input.version;
+
+    likes := likes operator(extensions.||)
+        coalesce(dislikes, array_fill(0::real, array[dimension])::extensions.vector);
+    aggregates := recsys.user_aggregates(wanted, liked_ids, n_dislikes);
     if cardinality(aggregates) = 0 then
-        return pooled_likes;  -- a vector of no dimensions does not exist
+        return likes;  -- a vector of no dimensions does not exist
     end if;
-    return pooled_likes operator(extensions.||) aggregates::extensions.vector;
+    return likes operator(extensions.||) aggregates::extensions.vector;
 end;
 $$;
 comment on function recsys.tower_input(text, uuid[], smallint[], timestamptz[]) is
 'x = [p; q; aggregates] of one user''s labelled history; null without a like the version has a vector for.';
 
-create or replace function recsys.tower_output(version text, x extensions.vector) returns extensions.vector
+create or replace function recsys.tower_direction(version text, x extensions.vector) returns extensions.vector
 language plpgsql stable strict set search_path = ''
 as $$
 declare
@@ -119,15 +131,26 @@ begin
             filter (where tower.layer = 'hidden')
     into direct, hidden
     from recsys.user_tower as tower
-    where tower.model_version = tower_output.version and tower.layer in ('skip', 'hidden');
+    where tower.model_version = tower_direction.version and tower.layer in ('skip', 'hidden');
     if hidden is not null then
         select direct operator(extensions.+)
             array_agg(-(tower.weights operator(extensions.<#>) hidden) order by tower.unit)::extensions.vector
         into direct
         from recsys.user_tower as tower
-        where tower.model_version = tower_output.version and tower.layer = 'output';
+        where tower.model_version = tower_direction.version and tower.layer = 'output';
     end if;
-    return case when extensions.vector_norm(direct) > 0 then extensions.l2_normalize(direct) end;
+    return direct;
+end;
+$$;
+comment on function recsys.tower_direction(text, extensions.vector) is 'S x + s0 + O relu(H x + h0), of any length.';
+
+create or replace function recsys.tower_output(version text, x extensions.vector) returns extensions.vector
+language plpgsql stable strict set search_path = ''
+as $$
+declare
+    direction constant extensions.vector := recsys.tower_direction(version, x);
+begin
+    return case when extensions.vector_norm(direction) > 0 then extensions.l2_normalize(direction) end;
 end;
 $$;
 comment on function recsys.tower_output(text, extensions.vector) is 'u: the unit vector the tower makes of x.';
