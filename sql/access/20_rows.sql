@@ -9,6 +9,10 @@ select recsys.ensure_policy(
     'for select to authenticated using (user_key = ''app:'' || (select auth.uid())::text)'
 );
 
+select recsys.ensure_policy(
+    'recsys.impressions', 'own_impressions', 'for select to authenticated using (user_id = (select auth.uid()))'
+);
+
 select recsys.ensure_policy(created.relation, 'catalogue_is_public', 'for select to anon, authenticated using (true)')
 from recsys.created_objects() as created
 where

@@ -15,7 +15,8 @@ begin
             ('public.match_videos(extensions.vector, integer, real)', true),
             ('public.popular_videos(integer, integer)', true),
             ('public.explain_recommendation(uuid, uuid)', false),
-            ('public.refresh_user_embedding(uuid)', false)
+            ('public.refresh_user_embedding(uuid)', false),
+            ('public.log_impressions(jsonb, text, uuid)', false)
         ) as functions (arguments, is_for_anon)
     loop
         signature := to_regprocedure(called.arguments);

@@ -28,7 +28,7 @@ begin
     perform recsys.stop_experiment();
     insert into recsys.experiments (experiment, is_running, description, started_at)
     values (start_experiment.experiment, true, start_experiment.description, now());
-    insert into recsys.experiment_arms (experiment, arm, model_version, share)
+    insert into recsys.experiment_arms (experiment, arm, model_version, user_share)
     select
         start_experiment.experiment, arm.value ->> 'arm', arm.value ->> 'version',
         (arm.value ->> 'share')::double precision
@@ -56,7 +56,7 @@ as $$
             arms.experiment,
             arms.arm,
             arms.model_version,
-            sum(arms.share) over (order by arms.arm) as ends_at,
+            sum(arms.user_share) over (order by arms.arm) as ends_at,
             ('x' || substr(md5(arms.experiment || ':' || user_key), 1, 8))::bit(32)::bigint / 4294967296.0 as bucket
         from recsys.experiments
         inner join recsys.experiment_arms as arms on arms.experiment = experiments.experiment

@@ -143,5 +143,5 @@ begin
 end;
 $$;
 comment on function recsys.prune_versions() is
-'Drops what retention (recsys.settings, keep_versions) and dead runs leave behind; returns the versions dropped. What a '
-'running experiment serves stays.';
+'Drops what retention (recsys.settings, keep_versions) and dead runs leave behind; returns the versions dropped. '
+'What a running experiment serves stays.';

@@ -43,7 +43,7 @@ create table recsys.experiment_arms (
     experiment text not null references recsys.experiments (experiment) on delete cascade,
     arm text not null,
     model_version text references recsys.embedding_model_versions (version) on delete cascade,
-    share double precision not null check (share > 0 and share <= 1),
+    user_share double precision not null check (user_share > 0 and user_share <= 1),
     primary key (experiment, arm)
 );
 comment on table recsys.experiment_arms is
