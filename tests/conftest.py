@@ -71,7 +71,10 @@ def new_database(server_address: Address) -> Iterator[Callable[..., Address]]:
     def create(template: str = "template1", owner: str = "postgres") -> Address:
         name = f"test_{next(numbers)}"
         with connect(server_address, autocommit=True) as admin:
-            admin.execute(f'create database "{name}" template "{template}" owner "{owner}"')
+            admin.execute(
+                # a copy of files: three times as fast as the default, which writes the template to the log
+                f'create database "{name}" template "{template}" owner "{owner}" strategy file_copy'
+            )
         return database_of(server_address, name)
 
     yield create

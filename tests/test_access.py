@@ -31,7 +31,8 @@ def filled(connection: Connection) -> Connection:
     connection.execute("insert into public.videos (id, title) values (%s, 'Tower')", (video,))
     for user in (ALICE, BOB):
         connection.execute(
-            "insert into public.user_video_decisions (user_id, video_id, decision_type) values (%s, %s, 'like')",
+            "insert into public.user_video_decisions (user_id, video_id, decision_type)"
+            " values (%s, %s, 'like')",
             (user, video),
         )
     add_version(connection, VERSION, 2)
@@ -63,8 +64,8 @@ def activate(connection: Connection, version: str) -> None:
             "update recsys.embedding_model_versions set is_active = false, status = 'retired' where is_active"
         )
         connection.execute(
-            "update recsys.embedding_model_versions set is_active = true, status = 'active', promoted_at = now()"
-            " where version = %s",
+            "update recsys.embedding_model_versions"
+            " set is_active = true, status = 'active', promoted_at = now() where version = %s",
             (version,),
         )
 
@@ -173,7 +174,10 @@ def test_everybody_sees_the_catalogue_and_its_vectors_but_writes_none(filled: Co
 
 
 def test_views_take_the_dimension_of_the_version_that_serves(filled: Connection) -> None:
-    kind = "select format_type(atttypid, atttypmod) from pg_attribute where attname = 'embedding' and attrelid = '{}'::regclass"
+    kind = (
+        "select format_type(atttypid, atttypmod) from pg_attribute"
+        " where attname = 'embedding' and attrelid = '{}'::regclass"
+    )
     add_version(filled, "202611200901", 3)
     activate(filled, "202611200901")
     for view in ("public.video_embeddings", "public.user_embeddings"):
@@ -203,6 +207,7 @@ def test_grants_somebody_added_by_hand_are_taken_back(database: Address) -> None
         migrations.migrate(connection)
         assert rows(
             connection,
-            "select has_schema_privilege('anon', 'raw', 'usage'), has_table_privilege('anon', 'raw.reviews', 'select'),"
+            "select has_schema_privilege('anon', 'raw', 'usage'),"
+            " has_table_privilege('anon', 'raw.reviews', 'select'),"
             " has_function_privilege('anon', 'recsys.ensure_app_views()', 'execute')",
         ) == [(False, False, False)]

@@ -1,4 +1,4 @@
-"""The objects the contract names (sources, registry, what the app reads) exist with their columns and types."""
+"""The objects the contract names (sources, registry, the app's views) exist with their columns and types."""
 
 import pytest
 
@@ -25,11 +25,13 @@ CONTRACT = {
     "public.user_video_decisions": "user_id uuid, video_id uuid, decision_type text, created_at timestamptz",
     "public.video_embeddings": """video_id uuid, embedding vector(256), model_version text,
         updated_at timestamptz""",
-    "public.user_embeddings": "user_id uuid, embedding vector(256), model_version text, updated_at timestamptz",
+    "public.user_embeddings": """user_id uuid, embedding vector(256), model_version text,
+        updated_at timestamptz""",
     "recsys.embedding_model_versions": """id uuid, version text, model_type text, model_path text,
         is_active boolean, created_at timestamptz, status text, embedding_dim integer, config jsonb,
         data_hash text, git_commit text, metrics jsonb, promoted_at timestamptz""",
-    "recsys.video_embeddings": "model_version text, video_id uuid, embedding vector, history_embedding vector",
+    "recsys.video_embeddings": """model_version text, video_id uuid, embedding vector,
+        history_embedding vector""",
     "recsys.user_embeddings": "model_version text, user_key text, embedding vector, updated_at timestamptz",
     "recsys.user_tower": "model_version text, layer text, unit integer, weights vector, bias real",
     "recsys.feature_importance": """id uuid, model_version_id uuid, feature_name text,
@@ -38,7 +40,8 @@ CONTRACT = {
         value double precision, low double precision, high double precision, n_users integer""",
     "recsys.gate_rules": """rule text, metric text, slice text, kind text, baseline text,
         threshold double precision, is_enabled boolean, reason text""",
-    "recsys.gate_results": "model_version text, rule text, passed boolean, value double precision, reason text",
+    "recsys.gate_results": """model_version text, rule text, passed boolean, value double precision,
+        reason text""",
     "recsys.release_log": """action text, model_version text, previous_version text, is_forced boolean,
         actor text, reason text, at timestamptz""",
     "auth.users": "id uuid",

@@ -59,7 +59,7 @@ def test_file_names_are_the_supabase_clis() -> None:
 
 
 def test_what_the_supabase_cli_applied_is_not_applied_again(empty_database: Address) -> None:
-    """A ledger as the CLI leaves it. (The real CLI was tried: ours then its, its then ours, half and half.)"""
+    """A ledger as the CLI leaves it; the real CLI was tried: ours first, its own first, half and half."""
     first = migrations.migrations()[0]
     with connect(empty_database) as connection:
         for statement in (*migrations.LEDGER, *first.statements):

@@ -22,9 +22,16 @@ from trainer.ports import free_port
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Iterator[Path]:
+def scratch() -> Iterator[Path]:
+    """Not pytest's own folder: the next pytest of the same user closes that to Postgres's account."""
+    with server.scratch_folder() as folder:
+        yield folder
+
+
+@pytest.fixture
+def data(scratch: Path) -> Iterator[Path]:
     """A place for a data directory; whatever runs from it at the end is stopped."""
-    folder = tmp_path / ".martello" / "postgres"
+    folder = scratch / ".martello" / "postgres"
     yield folder
     with contextlib.suppress(ServerError):
         server.stop(folder)
@@ -32,12 +39,12 @@ def data(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def running(
-    tmp_path_factory: pytest.TempPathFactory, postgres_version: int
+    postgres_version: int,
 ) -> Iterator[tuple[Path, server.Server]]:
     """One durable server that the tests which only look at it share."""
-    folder = tmp_path_factory.mktemp("running") / "postgres"
-    yield folder, server.start(free_port(), folder, postgres_version)
-    server.stop(folder)
+    with server.scratch_folder() as folder:
+        yield folder / "postgres", server.start(free_port(), folder / "postgres", postgres_version)
+        server.stop(folder / "postgres")
 
 
 def port_of(address: Address) -> int:
@@ -241,8 +248,8 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 @pytest.mark.skipif(
     os.geteuid() != 0, reason="only root has to stand in somebody; else every test here is the user's"
 )
-def test_root_opens_the_way_and_says_so(tmp_path: Path, postgres_version: int) -> None:
-    closed = tmp_path / "closed"
+def test_root_opens_the_way_and_says_so(scratch: Path, postgres_version: int) -> None:
+    closed = scratch / "closed"
     closed.mkdir(mode=0o700)
     started = server.start(free_port(), closed / "postgres", postgres_version)
     server.stop(closed / "postgres")
@@ -254,13 +261,11 @@ def test_root_opens_the_way_and_says_so(tmp_path: Path, postgres_version: int) -
     os.geteuid() != 0, reason="only root can become an ordinary user; else every test here is one"
 )
 def test_an_ordinary_user_starts_it_and_root_can_stop_it(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, postgres_version: int, server_address: Address
+    scratch: Path, postgres_version: int, server_address: Address
 ) -> None:
     account = pwd.getpwnam(server.ACCOUNT)
-    base = tmp_path_factory.getbasetemp()
-    for folder in (base.parent, base, tmp_path):
-        folder.chmod(0o711)
-    own = tmp_path / "own"
+    scratch.chmod(0o711)
+    own = scratch / "own"
     own.mkdir()
     os.chown(own, account.pw_uid, account.pw_gid)
     data = own / "postgres"

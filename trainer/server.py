@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import pwd
+import shutil
 import subprocess
 import tempfile
 import time
@@ -25,6 +26,9 @@ PASSWORD = "postgres"  # what a local Supabase has; on loopback only
 LOCK_TIMEOUT_S = (
     180  # longer than initdb and a recovery: a second start waits and finds the first one's server
 )
+
+MEMORY_FOLDER = Path("/dev/shm")  # copying a template database takes 0.03 s there, 0.15 s on a disk
+MEMORY_BYTES = 4 << 30  # less is left to the disk: containers often have 64 MB there
 
 
 @dataclass(frozen=True)
@@ -119,17 +123,38 @@ def status(port: int = DEFAULT_PORT, data: Path | None = None) -> Server | None:
 
 
 @contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A temporary folder, in memory where there is plenty, gone after the block."""
+    has_room = os.access(MEMORY_FOLDER, os.W_OK) and shutil.disk_usage(MEMORY_FOLDER).free >= MEMORY_BYTES
+    parent = MEMORY_FOLDER if has_room else None
+    with tempfile.TemporaryDirectory(prefix="martello-", dir=parent, ignore_cleanup_errors=True) as folder:
+        yield Path(folder).resolve()
+
+
+@contextlib.contextmanager
 def throwaway(postgres_version: int = DEFAULT_VERSION) -> Iterator[Address]:
     """A server of its own on a free port, in a temporary folder, without fsync, gone after the block."""
-    with tempfile.TemporaryDirectory(prefix="martello-", ignore_cleanup_errors=True) as folder:
-        cluster = _cluster(Path(folder).resolve() / "data", postgres_version)
+    with scratch_folder() as folder:
+        cluster = _cluster(folder / "data", postgres_version)
         cluster.create(PASSWORD, THROWAWAY_SETTINGS, is_durable=False)
-        port = free_port()
-        cluster.start(port)
+        port = _start_somewhere(cluster)
         try:
             yield local_address(port)
         finally:
             cluster.stop(immediately=True)
+
+
+def _start_somewhere(cluster: Cluster) -> int:
+    """The port it started on; a free port may be somebody else's a moment later, so there are three tries."""
+    for attempt in (1, 2, 3):
+        port = free_port()
+        try:
+            cluster.start(port)
+            break
+        except ServerError:
+            if attempt == 3 or not listens(port):
+                raise
+    return port
 
 
 def _data_folder(data: Path | None) -> Path:
