@@ -4,7 +4,7 @@ import csv
 import gzip
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,6 +17,7 @@ from trainer.copy_rows import split_copy_line
 from trainer.csv_records import UNCLOSED_QUOTE
 from trainer.database import Address, Connection, connect
 from trainer.input_columns import map_columns
+from trainer.input_file import BLOCK_BYTES
 from trainer.load import LoadSummary, load_file, load_files
 from trainer.read_lines import read_rows, split_header
 
@@ -191,7 +192,7 @@ def twin(data: bytes, n_columns: int) -> tuple[list[tuple[int, list[str]]], list
     while place < len(lines):
         taken = 0
 
-        def feed(begin: int = place):
+        def feed(begin: int = place) -> Iterator[str]:
             nonlocal taken
             for line in lines[begin:]:
                 taken += 1
@@ -248,3 +249,21 @@ def test_a_quote_that_is_never_closed_costs_its_line_only(connection: Connection
     summary = load_file(connection, "reviews", path)
     assert summary.n_rows == 40_000
     assert rejected(connection) == [(2, '"open,u,5', UNCLOSED_QUOTE)]
+
+
+def test_an_open_quote_is_given_up_before_it_fills_the_memory() -> None:
+    taken = 0
+
+    def blocks() -> Iterator[bytes]:
+        nonlocal taken
+        yield b'"open,u,5\n'
+        for _ in range(64):
+            taken += 1
+            yield b"https://example.com/,u,5\n" * (BLOCK_BYTES // 25)
+
+    mapping = map_columns("reviews", HEADER.strip().split(","), Path("x.csv"))
+    for rows in read_rows(blocks(), mapping, Path("x.csv")):
+        if rows.rejected:
+            break
+    assert [(line.line_number, line.reason) for line in rows.rejected] == [(2, UNCLOSED_QUOTE)]
+    assert taken <= 2
