@@ -1,4 +1,4 @@
-"""The gate, from Python: what it judges by is SQL (sql/functions/gate.sql), the rules are rows (recsys.gate_rules).
+"""The gate, from Python: it judges in SQL (sql/functions/gate.sql), its rules are rows (recsys.gate_rules).
 
 What Python adds is the champion: the version that serves, read back from its own rows and scored on the
 challenger's holdout, so that every user is compared with themselves. Shapes: N videos, U users, D dimensions.
@@ -24,7 +24,7 @@ PAIRED_METRICS = ("recall@20", "ndcg@20")
 
 @dataclass(frozen=True)
 class Champion:
-    """The version that serves, over the catalogue of a mart: `item_vectors` [N, D] is 0 for videos it never saw."""
+    """The version that serves, over a mart's catalogue: `item_vectors` [N, D] is 0 for videos it never saw."""
 
     version: str
     item_vectors: npt.NDArray[np.float32]
@@ -56,7 +56,7 @@ def why_rejected(connection: Connection, version: str) -> list[tuple[str, str]]:
 def user_rows(
     evaluations: Sequence[Evaluation], user_keys: Sequence[str]
 ) -> list[tuple[str, str, str, float]]:
-    """(model_name, metric, user_key, value) for VersionBundle.evaluation_users; `user_keys` as in the mart."""
+    """(model_name, metric, user_key, value) for VersionBundle.evaluation_users; `user_keys` of the mart."""
     return [
         (evaluation.name, metric, user_keys[user], float(value))
         for evaluation in evaluations
@@ -67,7 +67,7 @@ def user_rows(
 
 
 def read_champion(connection: Connection, mart: Mart) -> Champion | None:
-    """The version that serves with its users computed from this mart's training cut; None before the first one."""
+    """The version that serves, its users computed from this mart's training cut; None before the first."""
     found = connection.execute(
         "select version, embedding_dim, config from recsys.embedding_model_versions where is_active"
     ).fetchone()
@@ -109,7 +109,8 @@ def read_champion(connection: Connection, mart: Mart) -> Champion | None:
 def _read_tower(connection: Connection, version: str, dim: int, n_aggregates: int) -> UserTower:
     layers: dict[str, list[tuple[list[float], float]]] = {}
     for layer, weights, bias in connection.execute(
-        "select layer, weights::real[], bias from recsys.user_tower where model_version = %s order by layer, unit",
+        "select layer, weights::real[], bias from recsys.user_tower"
+        " where model_version = %s order by layer, unit",
         (version,),
     ):
         layers.setdefault(layer, []).append((weights, bias))

@@ -1,7 +1,7 @@
 -- Why a video stands where it stands. The tower is linear but for relu and the length of the result; for one user
 -- both are fixed, so with v the video's vector the score falls apart exactly:
 --
---   u . v = g . x + rest,  g = (S' v + H' (m * O' v)) / |z|,  z = S x + s0 + O relu(H x + h0),  m = which relus are open
+--   u . v = g . x + rest,  g = (S' v + H' (m * O' v)) / |z|,  z = S x + s0 + O relu(H x + h0),  m = open relus
 --
 -- and g . x into one term per like (share_i * g_p . h_i), one per dislike, and the aggregates.
 

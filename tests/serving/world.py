@@ -1,5 +1,5 @@
-"""A small world whose vectors are known: marts made by hand (with the contract's columns), random towers, and the
-user tower written a second time in numpy, straight from the formula."""
+"""A small world whose vectors are known: marts made by hand (with the contract's columns), random towers, and
+the user tower written a second time in numpy, straight from the formula."""
 
 import uuid
 from dataclasses import dataclass, field, replace
@@ -16,8 +16,8 @@ create table marts.decision_labels (decision text primary key, label smallint);
 insert into marts.decision_labels
 values ('like', 1), ('swipe_like', 1), ('nope', 0), ('swipe_nope', 0), ('skip', null);
 create table marts.dim_videos (
-    video_id uuid primary key, title text, maker text, price numeric, duration_seconds integer, released_on date,
-    tags text[], n_likes bigint, n_dislikes bigint, popularity real
+    video_id uuid primary key, title text, maker text, price numeric, duration_seconds integer,
+    released_on date, tags text[], n_likes bigint, n_dislikes bigint, popularity real
 );
 create table marts.fct_interactions (
     user_key text not null, video_id uuid not null, label smallint, weight real not null default 1,
@@ -63,7 +63,7 @@ class World:
         return self.item_vectors.shape[1]
 
     def history(self, user_key: str, split: str | None = None) -> dict[int, list[tuple[float, str, int]]]:
-        """label -> (day, video id, video) newest first, cut to what the tower reads; `split` narrows the rows."""
+        """label -> (day, video id, video) newest first, cut to what the tower reads; `split` narrows it."""
         chosen: dict[int, list[tuple[float, str, int]]] = {0: [], 1: []}
         for event in self.events:
             hidden = event.is_split_from_file and event.split == "test"
@@ -110,11 +110,12 @@ class World:
         raw = {
             "log_n_likes": np.log1p(len(liked)),
             "log_n_dislikes": np.log1p(len(history[0])),
-            "mean_log_price": np.nanmean(np.log1p(self.prices[liked])),
-            "mean_log_duration": np.nanmean(np.log1p(self.durations[liked])),
-            "mean_release_year": np.nanmean(self.years[liked]),
+            "mean_log_price": _mean(np.log1p(self.prices[liked])),
+            "mean_log_duration": _mean(np.log1p(self.durations[liked])),
+            "mean_release_year": _mean(self.years[liked]),
         }
-        return np.array([(raw[a["name"]] - a["mean"]) / a["std"] for a in self.config["aggregates"]])
+        scaled = [(raw[a["name"]] - a["mean"]) / a["std"] for a in self.config["aggregates"]]
+        return np.nan_to_num(np.array(scaled))
 
     def bundle(self, version: str, users: list[str] | None = None, **changes: object) -> VersionBundle:
         """The world as a version; `users` get a stored vector (default: every user with a like)."""
@@ -139,12 +140,18 @@ class World:
         return replace(bundle, **changes)
 
 
+def _mean(values: np.ndarray) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else np.nan
+
+
 def app_user(number: int) -> str:
     """The uuid of the app's user `number`."""
     return str(uuid.UUID(int=0xA000_0000_0000_0000_0000 + number))
 
 
 def make_world(
+    *,
     n_videos: int = 60,
     n_users: int = 12,
     dim: int = 16,
@@ -256,12 +263,12 @@ def fill_marts(connection: Connection, world: World) -> None:
     ]
     with connection.cursor() as cursor:
         cursor.executemany(
-            "insert into marts.dim_videos (video_id, title, maker, price, duration_seconds, released_on, tags)"
-            " values (%s, %s, %s, %s, %s, date '1970-01-01' + %s, %s)",
+            "insert into marts.dim_videos"
+            " (video_id, title, maker, price, duration_seconds, released_on, tags) values (%s, %s, %s, %s, %s, date '1970-01-01' + %s, %s)",
             videos,
         )
         cursor.executemany(
-            "insert into marts.fct_interactions (user_key, video_id, label, source, occurred_at, split, is_seen_only,"
-            " is_split_from_file) values (%s, %s, %s, %s, %s, %s, %s, %s)",
+            "insert into marts.fct_interactions (user_key, video_id, label, source, occurred_at, split,"
+            " is_seen_only, is_split_from_file) values (%s, %s, %s, %s, %s, %s, %s, %s)",
             events,
         )

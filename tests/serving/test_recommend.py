@@ -1,0 +1,328 @@
+"""recommend_videos against a brute-force twin in numpy, and all its filters, fallbacks and bounds."""
+
+from typing import Any
+
+import numpy as np
+import psycopg
+import pytest
+from serving.conftest import FIRST
+from serving.world import World, app_user, fill_catalogue, fill_marts, make_world
+
+from trainer import release
+from trainer.database import Connection
+
+USER = app_user(0)
+KEY = f"app:{USER}"
+Row = tuple[int, str, float, str, str | None]
+
+
+def recommend(
+    connection: Connection, count: int | None = 20, user: str | None = USER, **named: Any
+) -> list[Row]:
+    types = {"exclude_ids": "uuid[]", "max_per_maker": "integer", "diversity": "real"}
+    arguments = "".join(f", {name} => %({name})s::{types.get(name, 'text[]')}" for name in named)
+    cursor = connection.execute(
+        "select rank, video_id::text, score, reason, model_version"
+        f" from public.recommend_videos(%(count)s, %(user)s{arguments})".encode(),
+        {"count": count, "user": user} | named,
+    )
+    return [tuple(row) for row in cursor]
+
+
+def ids(rows: list[Row]) -> list[str]:
+    return [row[1] for row in rows]
+
+
+def twin(world: World, key: str = KEY, forbidden: set[int] | None = None) -> list[tuple[str, float]]:
+    """Every video the user has not met, best first."""
+    vector = world.user_vector(key)
+    assert vector is not None
+    met = {event.video for event in world.events if event.user_key == key} | (forbidden or set())
+    scores = world.item_vectors.astype(float) @ vector
+    return [(world.video_ids[k], scores[k]) for k in np.argsort(-scores) if k not in met]
+
+
+def test_equals_brute_force(serving: Connection, world: World) -> None:
+    rows, expected = recommend(serving), twin(world)[:20]
+    assert ids(rows) == [video for video, _ in expected]
+    assert [row[0] for row in rows] == list(range(1, 21))
+    assert np.allclose([row[2] for row in rows], [score for _, score in expected], atol=1e-6)
+    assert {row[4] for row in rows} == {FIRST}
+
+
+def test_reasons_name_a_like(serving: Connection, world: World) -> None:
+    liked = {f'"Title {e.video}"' for e in world.events if e.user_key == KEY and e.label == 1}
+    reasons = {row[3] for row in recommend(serving)}
+    assert all(any(title in reason for title in liked) for reason in reasons)
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"), [(None, 20), (0, 0), (-3, 0), (1, 1), (10**9, 48), (2**31 - 1, 48)]
+)
+def test_match_count(serving: Connection, count: int | None, expected: int) -> None:
+    assert len(recommend(serving, count)) == expected  # 60 videos, 12 met
+
+
+def test_is_deterministic(serving: Connection) -> None:
+    assert recommend(serving, 48) == recommend(serving, 48)
+
+
+@pytest.mark.parametrize("decision", ["like", "nope", "skip", "a word nobody knows"])
+def test_what_was_just_decided_is_left_out(serving: Connection, decision: str) -> None:
+    first = recommend(serving, 1)[0][1]
+    serving.execute(
+        "insert into public.user_video_decisions (user_id, video_id, decision_type) values (%s, %s, %s)",
+        (USER, first, decision),
+    )
+    assert first not in ids(recommend(serving, 60))
+
+
+def test_a_like_is_felt_by_the_next_query(serving: Connection, world: World) -> None:
+    before = recommend(serving, 5)
+    worst = twin(world)[-1][0]
+    serving.execute(
+        "insert into public.user_video_decisions (user_id, video_id, decision_type) values (%s, %s, 'like')",
+        (USER, worst),
+    )
+    after = recommend(serving, 5)
+    assert [row[2] for row in after] != [row[2] for row in before]
+
+
+def test_excluded(serving: Connection, world: World) -> None:
+    best = [video for video, _ in twin(world)]
+    assert ids(recommend(serving, 5, exclude_ids=best[:3])) == best[3:8]
+    assert ids(recommend(serving, 5, exclude_ids=None)) == best[:5]
+    assert ids(recommend(serving, 5, exclude_ids=[None, best[0]])) == best[1:6]
+
+
+@pytest.mark.parametrize(
+    ("with_tags", "without_tags"),
+    [
+        (["rare"], None),
+        (["all"], ["rare"]),
+        (["all", "tag 1"], None),
+        (None, ["tag 0", "tag 1"]),
+        (["nobody has this"], None),
+        (["all", "nobody has this"], None),
+        (None, ["nobody has this"]),
+        ([], []),
+        (["rare"], ["all"]),
+        ([None, "all"], [None]),
+    ],
+)
+def test_tags(serving: Connection, world: World, with_tags: list[str], without_tags: list[str]) -> None:
+    def passes(video: str) -> bool:
+        tags = set(world.tags[world.video_ids.index(video)])
+        wanted, unwanted = ({t for t in given or [] if t} for given in (with_tags, without_tags))
+        return wanted <= tags and not unwanted & tags
+
+    expected = [video for video, _ in twin(world) if passes(video)]
+    assert ids(recommend(serving, 60, with_tags=with_tags, without_tags=without_tags)) == expected
+
+
+def test_max_per_maker(serving: Connection, world: World) -> None:
+    chosen: list[str] = []
+    count: dict[str, int] = {}
+    for video, _ in twin(world):
+        maker = world.makers[world.video_ids.index(video)]
+        if count.setdefault(maker, 0) < 2:
+            count[maker] += 1
+            chosen.append(video)
+    assert ids(recommend(serving, 10, max_per_maker=2)) == chosen[:10]
+    assert ids(recommend(serving, 60, max_per_maker=2)) == chosen  # 7 makers: 14 and no more
+    assert len(recommend(serving, 60, max_per_maker=0)) == 48  # no limit
+
+
+def test_videos_without_a_maker_are_nobodys(serving: Connection) -> None:
+    serving.execute("update public.videos set maker = null")
+    assert len(recommend(serving, 48, max_per_maker=1)) == 48
+
+
+def test_diversity_is_maximal_marginal_relevance(serving: Connection, world: World) -> None:
+    candidates = twin(world)
+    vectors = {video: world.item_vectors[world.video_ids.index(video)] for video, _ in candidates}
+    chosen: list[tuple[str, float]] = []
+    while len(chosen) < 10:
+        rest = [c for c in candidates if c not in chosen]
+        chosen.append(
+            max(
+                rest,
+                key=lambda c: (
+                    0.6 * c[1]
+                    - (0.4 * max(float(vectors[c[0]] @ vectors[v]) for v, _ in chosen) if chosen else 0)
+                ),
+            )
+        )
+    rows = recommend(serving, 10, diversity=0.4)
+    assert ids(rows) == [video for video, _ in chosen]
+    assert np.allclose(
+        [row[2] for row in rows], [score for _, score in chosen], atol=1e-6
+    )  # still the cosine
+
+
+@pytest.mark.parametrize("diversity", [None, -1, float("nan")])
+def test_no_diversity(serving: Connection, diversity: float | None) -> None:
+    assert recommend(serving, diversity=diversity) == recommend(serving)
+
+
+@pytest.mark.parametrize("diversity", [0.5, 1, 7])
+def test_diversity_keeps_the_count(serving: Connection, diversity: float) -> None:
+    rows = recommend(serving, 48, diversity=diversity)
+    assert len(set(ids(rows))) == 48
+
+
+def test_new_videos_fill_the_end(serving: Connection, world: World) -> None:
+    for title in ("new one", "new two"):
+        serving.execute("insert into public.videos (title, source) values (%s, 'test')", (title,))
+    rows = recommend(serving, 60)
+    assert len(rows) == 50
+    assert ids(rows)[:48] == [video for video, _ in twin(world)]
+    scores = [row[2] for row in rows]
+    assert scores == sorted(scores, reverse=True)
+    assert [row[0] for row in rows] == list(range(1, 51))
+
+
+def test_deleted_videos_are_gone_at_once(serving: Connection, world: World) -> None:
+    expected = [video for video, _ in twin(world)]
+    serving.execute("delete from public.videos where id = any(%s)", (expected[:30],))
+    assert ids(recommend(serving, 10)) == expected[30:40]
+
+
+def test_without_a_history_popularity(serving: Connection, world: World) -> None:
+    rows = recommend(serving, 60, user=app_user(999))
+    assert len(rows) == 60
+    likes = {video: 0 for video in world.video_ids}
+    for event in world.events:
+        likes[world.video_ids[event.video]] += event.label == 1
+    counts = [likes[row[1]] for row in rows]
+    assert counts == sorted(counts, reverse=True)
+    assert all(0 <= row[2] <= 1 and "popular" in row[3] for row in rows)
+    assert rows == recommend(serving, 60, user=None)
+
+
+def test_popularity_takes_the_same_filters(serving: Connection, world: World) -> None:
+    rows = recommend(serving, 60, user=None, with_tags=["rare"], exclude_ids=[world.video_ids[0]])
+    assert {world.video_ids.index(row[1]) for row in rows} == {20, 40}
+    per_maker = [
+        world.makers[world.video_ids.index(v)] for v in ids(recommend(serving, 60, None, max_per_maker=1))
+    ]
+    assert sorted(per_maker) == sorted(set(world.makers))
+
+
+def test_popular_counts_recent_likes_first_and_at_once(serving: Connection, world: World) -> None:
+    least = recommend(serving, 60, user=None)[-1][1]
+    serving.execute(
+        "insert into public.user_video_decisions (user_id, video_id, decision_type) values (%s, %s, 'like')",
+        (app_user(500), least),
+    )
+    for days in (30, 7):
+        rows = serving.execute(
+            "select video_id::text, score from public.popular_videos(60, %s)", (days,)
+        ).fetchall()
+        assert rows[0][0] == least
+        assert len(rows) == 60
+        assert all(0 <= score <= 1 for _, score in rows)
+    serving.execute("update public.user_video_decisions set created_at = now() - interval '40 days'")
+    serving.execute("select recsys.refresh_popularity()")
+    assert serving.execute("select video_id::text from public.popular_videos(1)").fetchone() != (least,)
+    assert serving.execute("select video_id::text from public.popular_videos(1, 60)").fetchone() == (least,)
+
+
+@pytest.mark.parametrize("arguments", ["null", "0", "-1", "2147483647, 2147483647", "5, -7", "5, null"])
+def test_popular_bounds(serving: Connection, arguments: str) -> None:
+    serving.execute(f"select * from public.popular_videos({arguments})".encode())
+
+
+def test_before_any_model_and_before_any_mart(connection: Connection, world: World) -> None:
+    assert recommend(connection) == []
+    fill_catalogue(connection, world)
+    assert ids(recommend(connection, 3)) == world.video_ids[:3]  # the newest
+    assert (
+        connection.execute("select * from public.similar_videos(%s)", (world.video_ids[0],)).fetchall() == []
+    )
+    connection.execute(
+        "insert into public.user_video_decisions (user_id, video_id, decision_type) values (%s, %s, 'like')",
+        (app_user(1), world.video_ids[7]),
+    )
+    rows = recommend(connection, 60)
+    assert rows[0][1] == world.video_ids[7]
+    assert rows[0][4] is None
+    assert world.video_ids[7] not in ids(recommend(connection, 60, user=app_user(1)))
+    fill_marts(connection, world)
+    assert len(recommend(connection, 60)) == 48
+
+
+def test_serves_while_marts_are_dropped_and_rebuilt(serving: Connection, world: World) -> None:
+    before = recommend(serving)
+    with serving.transaction():
+        serving.execute("alter table marts.fct_interactions rename to fct_interactions__dbt_backup")
+        serving.execute("create table marts.fct_interactions (like marts.fct_interactions__dbt_backup)")
+        serving.execute("insert into marts.fct_interactions select * from marts.fct_interactions__dbt_backup")
+        serving.execute("drop table marts.fct_interactions__dbt_backup cascade")
+    assert recommend(serving) == before
+    serving.execute("drop schema marts cascade")
+    assert len(recommend(serving, 60)) == 60  # nothing is known of the user any more: popularity
+
+
+def test_similar_videos(serving: Connection, world: World) -> None:
+    scores = world.item_vectors @ world.item_vectors[5]
+    expected = [world.video_ids[k] for k in np.argsort(-scores) if k != 5]
+    rows = serving.execute(
+        "select video_id::text, similarity from public.similar_videos(%s, 7)", (world.video_ids[5],)
+    )
+    found = rows.fetchall()
+    assert [video for video, _ in found] == expected[:7]
+    assert found[0][1] == pytest.approx(np.sort(scores)[-2], abs=1e-6)
+
+
+def test_match_videos(serving: Connection, world: World) -> None:
+    query = world.item_vectors[3] * 9  # any length
+    rows = serving.execute(
+        "select video_id::text, similarity from public.match_videos(%s::real[]::vector, 60, 0.2)",
+        (query.tolist(),),
+    ).fetchall()
+    scores = world.item_vectors @ world.item_vectors[3]
+    assert [video for video, _ in rows] == [
+        world.video_ids[k] for k in np.argsort(-scores) if scores[k] >= 0.2
+    ]
+    with pytest.raises(psycopg.errors.DataException, match="different vector dimensions"):
+        serving.execute("select * from public.match_videos('[1,2,3]')")
+    with pytest.raises(psycopg.errors.DataException, match="no direction"):
+        serving.execute("select * from public.match_videos(array_fill(0::real, array[16])::vector)")
+
+
+@pytest.fixture(scope="module")
+def large_world() -> World:
+    """Above the size at which a version gets an index."""
+    world = make_world(n_videos=12_000, n_users=4, dim=32, seed=3)
+    tags = [
+        [f"{name}" for name, every in (("percent", 100), ("permille", 1000)) if k % every == 0]
+        + (["half"] if k % 2 else [])
+        for k in range(12_000)
+    ]
+    return World(**{**world.__dict__, "tags": tags})
+
+
+def test_filters_do_not_starve_the_index(connection: Connection, large_world: World) -> None:
+    world = large_world
+    fill_catalogue(connection, world)
+    fill_marts(connection, world)
+    release.write_version(connection, world.bundle(FIRST))
+    release.promote(connection, FIRST, force=True)
+    assert connection.execute(
+        "select recsys.has_hnsw('recsys.video_embeddings_' || %s)", (FIRST,)
+    ).fetchone() == (True,)
+    everything = [video for video, _ in twin(world)]
+
+    unfiltered = ids(recommend(connection, 20))
+    assert len(set(unfiltered) & set(everything[:20])) >= 19
+    for tag in ("half", "percent", "permille", "nobody has this"):
+        expected = [v for v in everything if tag in world.tags[world.video_ids.index(v)]][:20]
+        found = ids(recommend(connection, 20, with_tags=[tag]))
+        assert len(found) == len(expected)
+        assert len(set(found) & set(expected)) >= (18 if tag == "half" else len(expected))
+    expected = [v for v in everything if "percent" in world.tags[world.video_ids.index(v)]][:20]
+    assert ids(recommend(connection, 20, without_tags=["half"], exclude_ids=everything[:5000]))
+    assert len(recommend(connection, 20, exclude_ids=everything[:11_970])) == 18
+    assert len(recommend(connection, 500)) == 500
+    assert len(recommend(connection, 40, max_per_maker=3)) == 21  # 7 makers
