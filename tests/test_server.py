@@ -155,17 +155,20 @@ def test_killed_hard_it_recovers_with_its_data(data: Path, postgres_version: int
 
 
 def test_a_recycled_process_id_does_not_stop_it(data: Path, postgres_version: int) -> None:
-    """After a reboot the lock file's process id may be anybody's: here it is this test's."""
+    """After a reboot the lock file's process id may be any program's of the same user."""
     port = free_port()
     server.start(port, data, postgres_version)
     lock = (data / "postmaster.pid").read_text().splitlines()
     victim = postmaster(data)
     victim.kill()
     victim.wait()
-    (data / "postmaster.pid").write_text("\n".join([str(os.getpid()), *lock[1:]]) + "\n")
-    with pytest.raises(ServerError, match="no embedded Postgres runs"):
-        server.stop(data)
-    assert server.start(port, data, postgres_version).is_embedded
+    with subprocess.Popen(["sleep", "100"], user=data.stat().st_uid) as stranger:
+        (data / "postmaster.pid").write_text("\n".join([str(stranger.pid), *lock[1:]]) + "\n")
+        with pytest.raises(ServerError, match="no embedded Postgres runs"):
+            server.stop(data)
+        assert server.start(port, data, postgres_version).is_embedded
+        assert stranger.poll() is None
+        stranger.kill()
 
 
 def test_two_starts_at_once_make_one_server(data: Path, postgres_version: int) -> None:
