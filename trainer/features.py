@@ -120,7 +120,7 @@ def fit_vocabularies(
         values = column[known][~np.isnan(column[known])]
         if len(values) and values.std() > 1e-6:
             numbers[name] = (float(values.mean()), float(values.std()))
-    text = fit_text(_texts(catalogue, known)) if use_content else None
+    text = fit_text(texts_of(catalogue, known)) if use_content else None
     return Vocabularies(videos, _number_categories(categories), numbers, text)
 
 
@@ -145,7 +145,7 @@ def encode(catalogue: Catalogue, vocabularies: Vocabularies) -> ItemFeatures:
         scaled = np.clip((np.where(known, columns[name], mean) - mean) / std, -5, 5)
         dense.append(np.stack([scaled, known], axis=1).astype(np.float32))
     if vocabularies.text:
-        dense.append(vocabularies.text.encode(_texts(catalogue, np.arange(n))))
+        dense.append(vocabularies.text.encode(texts_of(catalogue, np.arange(n))))
     tensors = ids, index, weight, np.concatenate(dense, axis=1)
     return ItemFeatures(*(torch.from_numpy(array) for array in tensors))
 
@@ -203,5 +203,6 @@ def _numbers(catalogue: Catalogue) -> list[npt.NDArray[np.float64]]:
     return [np.log1p(price), np.log1p(duration), catalogue.released_on / 365.25]
 
 
-def _texts(catalogue: Catalogue, items: npt.NDArray[np.integer]) -> list[str]:
+def texts_of(catalogue: Catalogue, items: npt.NDArray[np.integer]) -> list[str]:
+    """Title and description of some videos, one string each."""
     return [f"{catalogue.title[i] or ''} {catalogue.description[i] or ''}".strip() for i in items]

@@ -4,11 +4,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from trainer.artifacts import read_described_weights, read_meta
 from trainer.errors import StorageError
-from trainer.manifest import MODEL_NAME, Entry, version_folder
+from trainer.manifest import Entry, version_folder
 from trainer.publish import read_manifest
 from trainer.store import LocalFolder, Store, sha256
-from trainer.weights import read_weights, weights_sha256
 
 
 def fetch(store: Store, out_dir: Path, version: str | None = None) -> Path:
@@ -31,7 +31,7 @@ def fetch(store: Store, out_dir: Path, version: str | None = None) -> Path:
             path = Path(passage) / Path(file.path).relative_to(folder)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content or b"")
-        verify_weights(Path(passage) / f"{MODEL_NAME}_{entry.version}.pt", entry)
+        _verify_weights(Path(passage), entry)
         if target.exists():
             shutil.rmtree(target)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -39,15 +39,17 @@ def fetch(store: Store, out_dir: Path, version: str | None = None) -> Path:
     return target
 
 
-def verify_weights(path: Path, entry: Entry) -> None:
-    """The `.pt` holds the weights and the dimension the manifest states, or StorageError."""
-    weights = read_weights(path, entry.embedding_dim)
-    found = weights_sha256(weights)
-    if entry.weights_sha256 and found != entry.weights_sha256:
-        raise StorageError(
-            f"{path.name} holds weights {found[:12]}, the manifest names {entry.weights_sha256[:12]}",
-            "fetch another version: python -m trainer fetch VERSION",
-        )
+def _verify_weights(folder: Path, entry: Entry) -> None:
+    """The folder's weights are the ones its metadata and the manifest state, of the dimension they state."""
+    meta = read_meta(folder)
+    read_described_weights(folder, meta)
+    stated = {"embedding_dim": entry.embedding_dim, "weights_sha256": entry.weights_sha256}
+    for name, value in stated.items():
+        if meta[name] != value:
+            raise StorageError(
+                f"version {entry.version} has {name} {meta[name]}, the manifest names {value}",
+                "fetch another version, or publish this one again from where it was trained",
+            )
 
 
 def _find(store: Store, version: str | None) -> Entry:

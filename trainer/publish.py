@@ -1,7 +1,7 @@
 """How a release reaches its readers: files under the version's own keys, the manifest, `latest` copies.
 
-Each step can be broken off and begun again. Until the manifest is written nobody has seen the new version; then
-everybody who reads the manifest has, whole. The `latest` names are copies for clients older than the manifest.
+Each step can be broken off and begun again. Until the manifest is written nobody has seen the new version;
+then everybody who reads the manifest sees it, whole. The `latest` names are copies for older clients.
 """
 
 import json
@@ -71,7 +71,7 @@ def upload_version(
 def promote_artifacts(store: Store, version: str) -> Manifest:
     """Make a version that lies in the store the current one: the manifest, then the `latest` copies.
 
-    Also the way back: an older version is promoted in the same way. Raises StorageError when files are missing.
+    Also the way back: an older version is promoted in the same way. Raises StorageError for missing files.
     """
     before = read_manifest(store)
     if before is None or before.current.version != version:

@@ -39,7 +39,9 @@ class TextEncoder:
     def encode(self, texts: list[str]) -> npt.NDArray[np.float32]:
         """Text vectors [N, components]: unit length times what the projection keeps; zero for an empty text."""
         blocks = [
-            np.asarray(_weighted(_counts(texts[s : s + 4096]), self.idf) @ self.projection, dtype=np.float32)
+            np.asarray(
+                _weighted(count_ngrams(texts[s : s + 4096]), self.idf) @ self.projection, dtype=np.float32
+            )
             for s in range(0, len(texts), 4096)
         ]
         return np.concatenate(blocks) if blocks else np.zeros((0, self.n_components), np.float32)
@@ -66,7 +68,7 @@ def fit_text(texts: list[str]) -> TextEncoder | None:
     if len(texts) < MIN_TEXTS:
         return None
     step = -(-len(texts) // MOST_FITTED)
-    counts = _counts(texts[::step])
+    counts = count_ngrams(texts[::step])
     documents = np.bincount(counts.indices, minlength=N_BUCKETS)
     idf = np.log((1 + counts.shape[0]) / (1 + documents)).astype(np.float16).astype(np.float32)
     weighted = _weighted(counts, idf)
@@ -78,8 +80,8 @@ def fit_text(texts: list[str]) -> TextEncoder | None:
     return TextEncoder(idf, np.clip(projection, -6e4, 6e4).astype(np.float16).astype(np.float32))
 
 
-def _counts(texts: list[str]) -> sp.csr_matrix:
-    """n-gram counts [N, buckets]."""
+def count_ngrams(texts: list[str]) -> sp.csr_matrix:
+    """How often each hashed n-gram occurs [N, buckets]: all of a text that ONNX does not compute itself."""
     folded = [f" {unicodedata.normalize('NFKC', t[:MOST_CHARACTERS]).lower()} " if t else "" for t in texts]
     points = np.frombuffer("".join(folded).encode("utf-32-le", "replace"), np.uint32).astype(np.uint64)
     document = np.repeat(np.arange(len(folded)), [len(text) for text in folded])

@@ -69,7 +69,7 @@ def write_release(folder: LocalFolder, version: str, seed: int, dimension: int =
     rng = np.random.default_rng(seed)
     top = folder.path(version_folder(version))
     names = [name.format(version=version) for name in REQUIRED]
-    weights = {"skip.weight": torch.tensor(rng.normal(size=(dimension, 2 * dimension)))}
+    weights = {"user_tower.skip.weight": torch.tensor(rng.normal(size=(dimension, 2 * dimension)))}
     for name in names:
         path = top / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,6 +79,7 @@ def write_release(folder: LocalFolder, version: str, seed: int, dimension: int =
             path.write_bytes(rng.bytes(7_000_000 if name == f"two_tower_{version}.onnx" else 1_000))
     write_weights(top / f"two_tower_{version}.pt", weights)
     meta = {
+        "schema": 1,
         "version": version,
         "embedding_dim": dimension,
         "weights_sha256": weights_sha256(weights),
