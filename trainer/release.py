@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from time import monotonic, sleep
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,10 @@ from psycopg.types.json import Jsonb
 
 from trainer.database import Connection
 from trainer.errors import GateRefusedError, ReleaseError
-from trainer.evaluation import EvaluationRow
 from trainer.vector_copy import copy_vectors
+
+if TYPE_CHECKING:  # `promote` and `rollback` need no torch, and should not wait for its import
+    from trainer.evaluation import EvaluationRow
 
 PUBLISH_LOCK = 7_305_211_958_024_419  # any number nobody else uses: one trainer publishes at a time
 # After a killed trainer the server needs a second to notice (client_connection_check_interval); a living one
@@ -58,7 +60,7 @@ class VersionBundle:
     data_hash: str | None = None
     git_commit: str | None = None
     model_path: str | None = None
-    evaluations: Sequence[EvaluationRow] = ()
+    evaluations: "Sequence[EvaluationRow]" = ()
     """Of the version itself (model_name two_tower), of champion and of the baselines, on one holdout."""
     evaluation_users: Sequence[tuple[str, str, str, float]] = ()
     """(model_name, metric, user_key, value): what the gate pairs by; its rules ask for recall@20, ndcg@20."""
