@@ -15,8 +15,9 @@ from trainer.errors import TrainingError
 
 # 1,000 resamples give the ends of a 95 % interval to about a twentieth of its width.
 RESAMPLES = 1_000
-# Resamples whose weights are held at once: 64 x 50,000 users x 4 bytes = 13 MB.
-CHUNK_RESAMPLES = 64
+# Weights held at once, 32 MB: few large products are quicker than many small ones, most of all on a busy
+# machine.
+CHUNK_WEIGHTS = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def intervals(
     filled_NM = np.where(known_NM, values_NM, 0.0)
     means = []
     for weights_RN in _weights(len(values_NM), seed, resamples):
-        total_RM = weights_RN @ known_NM
+        total_RM = weights_RN @ known_NM.astype(np.float64)
         sums_RM = weights_RN @ filled_NM
         means.append(np.where(total_RM > 0, sums_RM / np.maximum(total_RM, 1), np.nan))
     means_RM = np.concatenate(means)
@@ -90,8 +91,9 @@ def _weights(n_users: int, seed: int, resamples: int) -> Iterator[NDArray[np.flo
     """How often each user is drawn, `resamples` rows in chunks [R, N]: multinomial, so every row sums to
     N."""
     generator = np.random.default_rng(seed)
-    for start in range(0, resamples, CHUNK_RESAMPLES):
-        rows = min(CHUNK_RESAMPLES, resamples - start)
+    at_once = max(1, CHUNK_WEIGHTS // n_users)
+    for start in range(0, resamples, at_once):
+        rows = min(at_once, resamples - start)
         drawn_RN = generator.integers(0, n_users, (rows, n_users))
         drawn_RN += np.arange(rows)[:, None] * n_users
         yield np.bincount(drawn_RN.ravel(), minlength=rows * n_users).reshape(rows, n_users).astype(float)

@@ -15,6 +15,7 @@ enough.
 Shapes: U users, I items, R rows of the side being solved, B rows of one block, D factors.
 """
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -26,6 +27,9 @@ from trainer.errors import TrainingError
 # Rows solved at once. 8,192 x 256 x 4 bytes = 8 MiB for each of the seven temporaries: near the caches, and
 # the memory beyond the factors themselves does not grow with the number of users.
 BLOCK_ROWS = 8_192
+
+# Said once per process by torch about its own future, to nobody who reads our output.
+warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state", UserWarning)
 
 
 def ials(

@@ -1,7 +1,8 @@
 """The public data sets of the benchmarks, and their splits, read straight from `interactions.csv.gz`.
 
 A set is a folder with `interactions.csv.gz` (user_id,item_id,rating,timestamp in time order) and, if wanted,
-`items.csv.gz` (item_id, maker, ...). Nothing is downloaded: their licences and sources are named in the README.
+`items.csv.gz` (item_id, maker, ...). Nothing is downloaded: their licences and sources are named in the
+README.
 """
 
 import csv
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from trainer.holdout import Holdout, split_matrices
+from trainer.mart import NO_SPLIT, TEST, TRAIN, Catalogue, Interactions, Mart
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Split:
     name: str
     holdout: Holdout
     times: sparse.csr_matrix
+    mart: Mart
 
 
 @dataclass(frozen=True)
@@ -33,24 +36,24 @@ class Ratings:
     item: NDArray[np.int64]
     rating: NDArray[np.float64]
     at: NDArray[np.float64]
-    makers: list[str | None]
+    films: list[dict[str, str]]
 
     def where(self, kept: NDArray[np.bool_]) -> "Ratings":
         """The rows of a mask, users and items numbered again."""
         item_ids, item = np.unique(self.item[kept], return_inverse=True)
         user = np.unique(self.user[kept], return_inverse=True)[1]
-        makers = [self.makers[i] for i in item_ids]
-        return Ratings(user, item, self.rating[kept], self.at[kept], makers)
+        return Ratings(user, item, self.rating[kept], self.at[kept], [self.films[i] for i in item_ids])
 
 
 def read_ratings(folder: Path) -> Ratings:
-    """All rows of a set; makers from its items file."""
-    columns = np.loadtxt(gzip.open(folder / "interactions.csv.gz"), delimiter=",", skiprows=1)
+    """All rows of a set, with the lines of its items file."""
+    with gzip.open(folder / "interactions.csv.gz", "rt") as file:
+        columns = np.loadtxt(file, delimiter=",", skiprows=1)
     user = np.unique(columns[:, 0], return_inverse=True)[1]
     item_ids, item = np.unique(columns[:, 1].astype(np.int64), return_inverse=True)
     with gzip.open(folder / "items.csv.gz", "rt", encoding="utf-8", newline="") as file:
-        maker_of = {int(row["item_id"]): row["maker"] or None for row in csv.DictReader(file)}
-    return Ratings(user, item, columns[:, 2], columns[:, 3], [maker_of.get(int(i)) for i in item_ids])
+        films = {int(row["item_id"]): row for row in csv.DictReader(file)}
+    return Ratings(user, item, columns[:, 2], columns[:, 3], [films.get(int(i), {}) for i in item_ids])
 
 
 def splits(data: Path) -> list[Split]:
@@ -93,10 +96,10 @@ def _but_last(ratings: Ratings) -> NDArray[np.bool_]:
 def _split(
     name: str, ratings: Ratings, in_training: NDArray[np.bool_], *, like: float, dislike: float
 ) -> Split:
-    """Warm users and items: the holdout keeps rows whose user and item have a training row."""
+    """The holdout keeps the rows of users with a training like and of items with a training row."""
     label = np.where(ratings.rating >= like, 1, np.where(ratings.rating <= dislike, 0, -1)).astype(np.int8)
-    users, items = np.unique(ratings.user[in_training]), np.unique(ratings.item[in_training])
-    warm = np.isin(ratings.user, users) & np.isin(ratings.item, items)
+    liked = in_training & (label == 1)
+    warm = np.isin(ratings.user, ratings.user[liked]) & np.isin(ratings.item, ratings.item[in_training])
     shape = (int(ratings.user.max()) + 1, int(ratings.item.max()) + 1)
     holdout = split_matrices(
         shape,
@@ -105,8 +108,53 @@ def _split(
         label=label,
         held_out=~in_training & warm,
         in_training=in_training,
-        makers=ratings.makers,
+        makers=[film.get("maker") for film in ratings.films],
     )
-    liked = in_training & (label == 1)
     times = sparse.csr_matrix((ratings.at[liked], (ratings.user[liked], ratings.item[liked])), shape=shape)
-    return Split(name, holdout, times)
+    split = np.where(label < 0, NO_SPLIT, np.where(in_training, TRAIN, TEST)).astype(np.int8)
+    known = in_training | (warm & (label >= 0))
+    return Split(name, holdout, times, _mart(ratings, label, split, known))
+
+
+def _mart(
+    ratings: Ratings, label: NDArray[np.int8], split: NDArray[np.int8], known: NDArray[np.bool_]
+) -> Mart:
+    """What `read_mart` would give for this split."""
+    films, liked = ratings.films, known & (label == 1) & (split == TRAIN)
+    disliked = known & (label == 0) & (split == TRAIN)
+    n_likes = np.bincount(ratings.item[liked], minlength=len(films)).astype(np.int32)
+    unknown: list[str | None] = [None] * len(films)
+    order = np.flatnonzero(known)[np.lexsort((ratings.item[known], ratings.user[known]))]
+    years = [film.get("release_date", "")[:4] for film in films]
+    return Mart(
+        Catalogue(
+            video_ids=[f"{i:08d}" for i in range(len(films))],
+            external_id=unknown,
+            title=[film.get("title") for film in films],
+            description=unknown,
+            maker=[film.get("maker") or None for film in films],
+            label=unknown,
+            series=unknown,
+            director=unknown,
+            genre=unknown,
+            tags=[film["tags"].split("|") if film.get("tags") else [] for film in films],
+            performers=[film["performers"].split("|") if film.get("performers") else [] for film in films],
+            price=np.full(len(films), np.nan),
+            duration_seconds=np.full(len(films), np.nan),
+            released_on=np.array([(int(y) - 1970) * 365.25 if y.isdigit() else np.nan for y in years]),
+            popularity=n_likes.astype(np.float32),
+            n_likes=n_likes,
+            n_dislikes=np.bincount(ratings.item[disliked], minlength=len(films)).astype(np.int32),
+        ),
+        [f"review:{user}" for user in range(int(ratings.user.max()) + 1)],
+        Interactions(
+            user_index=ratings.user[order].astype(np.int32),
+            item_index=ratings.item[order].astype(np.int32),
+            label=label[order],
+            weight=np.ones(len(order), np.float32),
+            occurred_at=ratings.at[order],
+            split=split[order],
+            is_file_split=np.zeros(len(order), bool),
+        ),
+        data_hash="benchmark",
+    )

@@ -9,7 +9,7 @@ itself.
 from trainer.baselines.baseline import Baseline
 from trainer.baselines.ease import ease
 from trainer.baselines.factors import matrix_factors
-from trainer.baselines.fitting import NAMES, Fitted, fit_baselines
+from trainer.baselines.fitting import NAMES, Fitted, Likes, best_settings, fit_baselines
 from trainer.baselines.item_knn import item_knn
 from trainer.baselines.popularity import popularity, recent_popularity
 
@@ -17,6 +17,8 @@ __all__ = [
     "NAMES",
     "Baseline",
     "Fitted",
+    "Likes",
+    "best_settings",
     "ease",
     "fit_baselines",
     "item_knn",

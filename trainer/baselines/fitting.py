@@ -87,7 +87,9 @@ def _fit(name: str, likes: Likes, is_tuned: bool, seed: int) -> Fitted:
     started = time.perf_counter()
     try:
         by_time = name == "recent_popularity"
-        chosen = _best(fit, grid, likes, seed, by_time) if is_tuned and len(grid) > 1 else grid[0]
+        chosen = (
+            best_settings(fit, grid, likes, seed, by_time=by_time) if is_tuned and len(grid) > 1 else grid[0]
+        )
         tuned = time.perf_counter()
         baseline = fit(likes, chosen)
     except TrainingError as error:
@@ -110,12 +112,13 @@ def _plan(name: str, seed: int) -> tuple[Callable[[Likes, Settings], Baseline], 
     return plans[name]
 
 
-def _best(
+def best_settings(
     fit: Callable[[Likes, Settings], Baseline],
     grid: Sequence[Settings],
     likes: Likes,
     seed: int,
-    by_time: bool,
+    *,
+    by_time: bool = False,
 ) -> Settings:
     """The settings with the highest NDCG on likes held out here; the earlier of two equal ones."""
     left_out = _newest(likes) if by_time else None

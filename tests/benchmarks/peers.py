@@ -1,0 +1,142 @@
+"""Our towers, every baseline and `implicit`'s ALS on the same splits: quality, seconds, peak memory, ratios.
+
+    python tests/benchmarks/peers.py --data DIR [--only WORD] [--models NAME,NAME] [--untuned]
+
+DIR holds `movielens-latest-2149u/` and `movietweetings-140k/` (see datasets.py). Each model runs in its own
+process, so that peak memory is its own; what reading the data takes is subtracted. Settings are chosen on a
+held-out part of the training likes, never on the holdout; `tune s` is what that took. `implicit` is optional:
+pip install implicit. Reference figures (an independent check, Recall@20 / NDCG@20): movietweetings time
+split, popularity .1508 / .0734, EASE .1314 / .0676; 5-core, popularity .2794 / .1479, EASE .3067 / .1789.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import resource
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault(
+    "OPENBLAS_NUM_THREADS", "1"
+)  # implicit took three times as long with OpenBLAS's own threads
+
+import numpy as np
+from datasets import Split, splits
+from threadpoolctl import threadpool_limits
+
+from trainer.baselines import NAMES, Baseline, Likes, best_settings, fit_baselines
+from trainer.evaluation import evaluate
+from trainer.ranking import Scorer
+from trainer.training import TrainingConfig, fit
+
+TOWERS, PEER = "two_tower", "implicit ALS 256"
+SHOWN = (
+    "recall@20",
+    "ndcg@20",
+    "map@20",
+    "auc",
+    "coverage@20",
+    "gini@20",
+    "dislike@20",
+    "largest_maker_share@20",
+)
+# implicit weighs an observed pair 1 + alpha beside 1, without scaling reg by frequency
+IMPLICIT_SETTINGS = ((10.0, 30.0), (10.0, 100.0), (30.0, 100.0), (30.0, 200.0), (3.0, 30.0))
+
+
+def fit_implicit(likes: Likes, settings: tuple[float, ...]) -> Baseline:
+    from implicit.als import AlternatingLeastSquares
+
+    alpha, reg = settings
+    model = AlternatingLeastSquares(256, alpha=alpha, regularization=reg, iterations=10, random_state=0)
+    with threadpool_limits(1, "blas"):
+        model.fit(likes.matrix, show_progress=False)
+    return Baseline(PEER, {"alpha": alpha, "reg": reg}, (model.user_factors, model.item_factors))
+
+
+def fit_model(name: str, split: Split, is_tuned: bool) -> tuple[Scorer, dict[str, Any]]:
+    """The scorer of one model, with fit_s, tune_s and settings."""
+    likes = Likes(split.holdout.train, split.times)
+    if name == TOWERS:
+        started = time.perf_counter()
+        model = fit(split.mart, TrainingConfig())
+        items_ID, history_ID = model.item_vectors()
+        users_UD = model.user_vectors(model.histories(split.mart, "train"), history_ID)
+        return (users_UD, items_ID), {"fit_s": time.perf_counter() - started, "tune_s": 0.0, "settings": {}}
+    if name == PEER:
+        started = time.perf_counter()
+        chosen = best_settings(fit_implicit, IMPLICIT_SETTINGS, likes, seed=0) if is_tuned else (10.0, 100.0)
+        tuned = time.perf_counter()
+        baseline = fit_implicit(likes, chosen)
+        spent = {"fit_s": time.perf_counter() - tuned, "tune_s": tuned - started}
+        return baseline.scorer, spent | {"settings": baseline.settings}
+    fitted = next(iter(fit_baselines(likes.matrix, likes.times, [name], is_tuned=is_tuned)))
+    if fitted.baseline is None:
+        raise RuntimeError(fitted.note)
+    spent = {"fit_s": fitted.fit_seconds, "tune_s": fitted.tuning_seconds}
+    return fitted.baseline.scorer, spent | {"settings": fitted.baseline.settings}
+
+
+def measure(data: Path, place: int, name: str, is_tuned: bool, answer: Any) -> None:
+    """One model on one split, in a process of its own; the result goes to `answer` as JSON."""
+    warnings.simplefilter("ignore")
+    split = splits(data)[place]
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    try:
+        scorer, spent = fit_model(name, split, is_tuned)
+    except Exception as error:  # noqa: BLE001 (one model's failure is a line of the table, not its end)
+        answer.put(json.dumps({"error": f"{type(error).__name__}: {error}"}))
+        return
+    peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    started = time.perf_counter()
+    result = evaluate(name, scorer, split.holdout, slices={}, resamples=200)
+    spent |= {"eval_s": time.perf_counter() - started, "peak_MB": peak}
+    low, high = result.intervals["ndcg@20"]
+    answer.put(json.dumps(spent | result.metrics | {"low": low, "high": high}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--only", default="", help="splits whose name has this word")
+    parser.add_argument("--models", default=",".join([*NAMES, PEER, TOWERS]))
+    parser.add_argument("--untuned", action="store_true", help="default settings")
+    asked = parser.parse_args()
+    context = multiprocessing.get_context("spawn")
+    for place, split in enumerate(splits(asked.data)):
+        if asked.only not in split.name:
+            continue
+        h = split.holdout
+        print(
+            f"\n{split.name}: {h.train.shape[0]:,} users, {h.train.shape[1]:,} items, {h.train.nnz:,} likes,"
+        )
+        print(f"holdout {h.relevant.nnz:,} likes, {h.disliked.nnz:,} dislikes; {os.cpu_count()} cores")
+        print(
+            f"{'model':18}",
+            *(f"{m.split('@')[0][:13]:>13}" for m in SHOWN),
+            "  fit s  tune s  eval s  peak MB",
+            flush=True,
+        )
+        for name in asked.models.split(","):
+            answer = context.Queue()
+            child = context.Process(target=measure, args=(asked.data, place, name, not asked.untuned, answer))
+            child.start()
+            row = json.loads(answer.get())
+            child.join()
+            print(line(name, row), flush=True)
+
+
+def line(name: str, row: dict[str, Any]) -> str:
+    if "error" in row:
+        return f"{name:18} {row['error']}"
+    values = " ".join(f"{row.get(metric, np.nan):13.4f}" for metric in SHOWN)
+    costs = f"{row['fit_s']:7.1f} {row['tune_s']:7.1f} {row['eval_s']:7.1f} {row['peak_MB']:8.0f}"
+    settings = " ".join(f"{key}={value:g}" for key, value in row["settings"].items())
+    return f"{name:18} {values} {costs}  {settings} ndcg [{row['low']:.4f}, {row['high']:.4f}]"
+
+
+if __name__ == "__main__":
+    main()
