@@ -107,7 +107,6 @@ def _apply_once(connection: Connection, migration: Migration) -> bool:
         statements = migration.statements
         for statement in statements:
             _execute(connection, migration.path, statement)
-        connection.execute("reset search_path")
         connection.execute(
             "insert into supabase_migrations.schema_migrations (version, name, statements)"
             " values (%s, %s, %s)",
@@ -165,7 +164,12 @@ def _execute(connection: Connection, path: Path, statement: str) -> None:
         connection.execute(statement.encode())  # bytes: the text as it stands, no parameters in it
     except psycopg.Error as error:
         said = error.diag.message_primary or str(error)
+        remedy = "nothing of that file was kept; put it right and migrate again"
+        if isinstance(error, psycopg.errors.LockNotAvailable):
+            remedy = (
+                f"something else has held that lock for {LOCK_TIMEOUT}: end long queries and migrate again"
+            )
         raise DatabaseError(
             f"{path.parent.name}/{path.name} failed at `{first_line(statement)}`: {said}",
-            error.diag.message_hint or "nothing of that file was kept; put it right and migrate again",
+            error.diag.message_hint or remedy,
         ) from error
