@@ -23,7 +23,7 @@ Notify = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Judgement:
-    """Evaluations on one holdout, the model's own first."""
+    """Evaluations on one holdout, the model's own first (the champion's, where none was trained)."""
 
     split: str
     evaluations: list[Evaluation]
@@ -43,7 +43,7 @@ class Judgement:
 
 def judge(
     mart: Mart,
-    model: TrainedModel,
+    model: TrainedModel | None,
     champion: Champion | None,
     baselines: Sequence[str] = NAMES,
     on_scored: Notify = lambda line: None,
@@ -53,9 +53,11 @@ def judge(
     `baselines` are names of trainer.baselines; one that is refused (too large) is said through `on_scored`.
     """
     holdout = build_holdout(mart)
-    items_ND, history_ND = model.item_vectors()
-    users_UD = model.user_vectors(model.histories(mart, "train"), history_ND)
-    scored = [_score(OWN_NAME, (users_UD, items_ND), holdout, on_scored)]
+    scored = []
+    if model is not None:
+        items_ND, history_ND = model.item_vectors()
+        users_UD = model.user_vectors(model.histories(mart, "train"), history_ND)
+        scored.append(_score(OWN_NAME, (users_UD, items_ND), holdout, on_scored))
     if champion is not None:
         vectors = (champion.user_vectors, champion.item_vectors)
         scored.append(_score(CHAMPION_NAME, vectors, holdout, on_scored))
@@ -92,7 +94,7 @@ def build_holdout(mart: Mart) -> Holdout:
 
 
 def like_times(mart: Mart, likes: sparse.csr_matrix) -> sparse.csr_matrix | None:
-    """Epoch seconds of the training likes, in their pattern, NaN where unknown; None where nobody knows any."""
+    """Epoch seconds of the training likes, in their pattern, NaN where unknown; None where all are."""
     rows = mart.interactions
     times = rows.occurred_at[(rows.split == TRAIN) & (rows.label == LIKE)]
     if not np.isfinite(times).any():

@@ -15,6 +15,7 @@ from trainer.baselines import NAMES
 from trainer.database import Address, Connection, connect
 from trainer.errors import ReleaseError
 from trainer.judging import Judgement, judge
+from trainer.manifest import version_folder
 from trainer.mart import DISLIKE, LIKE, Mart, read_mart
 from trainer.publish import promote_artifacts, publish_artifacts
 from trainer.settings import load_settings
@@ -79,6 +80,32 @@ def run(where: Address, config: TrainingConfig | None = None, job: Job | None = 
     return outcome
 
 
+def switch(where: Address, out_dir: Path, version: str | None, *, force: bool = False) -> None:
+    """Promote a version, or with None roll back: the database in one transaction, then the artifacts."""
+    with connect(where, autocommit=True) as connection:
+        switched = (
+            release.rollback(connection) if version is None else release.promote(connection, version, force)
+        )
+    now = str(switched["version"])
+    previous = switched.get("previous_version")
+    console.say(f"version {now} serves now" + (f", after {previous}" if previous else ""))
+    local = LocalFolder(out_dir)
+    if local.keys(version_folder(now)):
+        _promote_files(local, now)
+    else:
+        console.say(f"its files are not in {out_dir}; `python -m trainer fetch {now}` brings them")
+
+
+def evaluate_served(where: Address, baselines: Sequence[str]) -> None:
+    """Score the version that serves on the marts as they are now, beside baselines; writes nothing."""
+    with connect(where, autocommit=True) as connection:
+        mart = read_mart(connection)
+        champion = gate.read_champion(connection, mart)
+    if champion is None:
+        raise ReleaseError("no version is active", "train one with `python -m trainer`")
+    print_judgement(judge(mart, None, champion, baselines, lambda line: console.say(f"  {line}")))
+
+
 def train(mart: Mart, config: TrainingConfig) -> TrainedModel:
     """`fit` with a bar on a terminal and a line per epoch elsewhere."""
     with console.progress() as bars:
@@ -118,10 +145,13 @@ def _release(connection: Connection, mart: Mart, model: TrainedModel, job: Job, 
         gate.decide(connection, version)
     switched = release.promote(connection, version, force=job.is_forced)
     outcome.is_promoted = True
-    local = LocalFolder(job.out_dir)
-    promote_artifacts(local, version)
     previous = switched.get("previous_version")
     console.say(f"version {version} serves now" + (f", after {previous}" if previous else ""))
+    _promote_files(LocalFolder(job.out_dir), version)
+
+
+def _promote_files(local: LocalFolder, version: str) -> None:
+    promote_artifacts(local, version)
     storage = open_storage(load_settings())
     if storage is not None:
         publish_artifacts(local, storage, version)
