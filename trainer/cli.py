@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from trainer import __version__, console
-from trainer.database import Address, address, connect
+from trainer.database import Address, DriverError, address, connect, refusal
 from trainer.errors import MartelloError, UsageError
 from trainer.settings import load_settings
 
@@ -25,6 +25,9 @@ def main() -> None:
     except MartelloError as error:
         console.fail(str(error))
         sys.exit(error.exit_status)
+    except DriverError as error:
+        console.fail(str(refusal(error)))
+        sys.exit(1)
     except click.ClickException as error:
         console.fail(f"{error.format_message().rstrip('.')}. See `python -m trainer --help`.")
         sys.exit(2)

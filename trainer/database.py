@@ -14,6 +14,7 @@ from trainer.errors import DatabaseError
 from trainer.settings import Settings, load_settings
 
 Connection = psycopg.Connection[TupleRow]
+DriverError = psycopg.Error
 
 # libpq keyword -> the environment variable dbt, psql and every other libpq client read
 LIBPQ_VARIABLES = {
@@ -93,6 +94,13 @@ def relation_exists(connection: Connection, name: str) -> bool:
     """Whether a table, view or materialised view of this qualified name is there."""
     row = connection.execute("select to_regclass(%s) is not null", (name,)).fetchone()
     return bool(row and row[0])
+
+
+def refusal(error: psycopg.Error) -> DatabaseError:
+    """What the database refused and nobody foresaw, as one of ours: its own first line and hint."""
+    said = error.diag.message_primary or " ".join(str(error).split()) or type(error).__name__
+    remedy = error.diag.message_hint or "`python -m trainer doctor` looks for the cause"
+    return DatabaseError(f"the database refused ({error.sqlstate or 'connection lost'}): {said}", remedy)
 
 
 def _reason(error: psycopg.Error, where: Address) -> str:

@@ -50,8 +50,8 @@ def recommend(connection: Connection, user_key: str, wish: Wish) -> list[Recomme
         raise DatabaseError("the schema recsys is not there", "run `python -m trainer db migrate`")
     rows = connection.execute(
         "select recommended.rank, recommended.video_id, videos.title, recommended.score, recommended.reason"
-        " from recsys.recommend(%s, %s, with_tags => %s, without_tags => %s, max_per_maker => %s,"
-        " diversity => %s, version => %s) as recommended"
+        " from recsys.recommend(%s::text, %s::integer, with_tags => %s::text[], without_tags => %s::text[],"
+        " max_per_maker => %s::integer, diversity => %s::real, version => %s::text) as recommended"
         " left join public.videos on videos.id = recommended.video_id order by recommended.rank",
         (
             user_key,
