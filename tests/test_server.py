@@ -136,6 +136,7 @@ def test_nothing_runs(data: Path) -> None:
     assert server.status(free_port(), data) is None
     with pytest.raises(ServerError, match="no embedded Postgres runs"):
         server.stop(data)
+    assert not data.parent.exists()
 
 
 def test_killed_hard_it_recovers_with_its_data(data: Path, postgres_version: int) -> None:

@@ -85,7 +85,8 @@ def start(port: int = DEFAULT_PORT, data: Path | None = None, postgres_version: 
 def stop(data: Path | None = None) -> str:
     """Stops the embedded server of this project and says so. Raises ServerError when none runs."""
     folder = _data_folder(data)
-    with turn(folder):
+    # asking to stop leaves no trace where nothing was ever started
+    with turn(folder) if folder.exists() else contextlib.nullcontext():
         cluster = _existing_cluster(folder)
         if cluster is None or not cluster.is_running():
             other = f"; the Postgres on port {DEFAULT_PORT} was started elsewhere" * speaks_postgres(
