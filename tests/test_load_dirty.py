@@ -192,7 +192,7 @@ def test_what_loaded_before_a_bad_file_stays(connection: Connection, tmp_path: P
     good.write_text(HEADER + "a,u,5\n")
     bad.write_text(HEADER)
     with pytest.raises(InputFileError, match=r"bad\.csv"):
-        load_files(connection, "reviews", [good, bad])
+        list(load_files(connection, "reviews", [good, bad]))
     assert connection.execute("select count(*) from raw.reviews").fetchone() == (1,)
     bad.write_text(HEADER + "b,u,5\n")  # and a mended file loads where the bad one did not
     assert load_file(connection, "reviews", bad).n_rows == 1
@@ -226,7 +226,7 @@ def test_without_tables_and_with_a_wrong_kind(empty_database: Address, tmp_path:
         with pytest.raises(DatabaseError, match=r"no table raw\.loads.*db migrate"):
             load_file(connection, "reviews", path)
         with pytest.raises(UsageError, match="no kind 'ratings'"):
-            load_files(connection, "ratings", [path])
+            list(load_files(connection, "ratings", [path]))
 
 
 def test_a_lost_connection_is_a_stated_failure(

@@ -57,22 +57,17 @@ class LoadSummary:
 
 def load_files(
     connection: Connection, kind: str, paths: Sequence[Path], into_app: bool = False
-) -> list[LoadSummary]:
-    """Load files one after the other, each in its own transaction; what came before a failure stays.
+) -> Iterator[LoadSummary]:
+    """Load files one after the other, each in its own transaction; gives each summary when its file is in.
 
     kind: reviews, decisions or videos. into_app: videos may go into a catalogue that belongs to the app.
-    Each summary is said as soon as its file is in. Raises InputFileError for a file that cannot be loaded
-    (the database is then as it was before that file) and DatabaseError.
+    Raises InputFileError for a file that cannot be loaded (the database is then as it was before that file, the
+    earlier ones stay) and DatabaseError.
     """
     if kind not in COLUMNS:
         raise UsageError(f"there is no kind {kind!r} of file", f"it is one of {', '.join(COLUMNS)}")
-    summaries = []
     for path in paths:
-        summary = load_file(connection, kind, path, into_app=into_app)
-        for line in summary.lines():
-            console.say(line)
-        summaries.append(summary)
-    return summaries
+        yield load_file(connection, kind, path, into_app=into_app)
 
 
 def load_file(connection: Connection, kind: str, path: Path, *, into_app: bool = False) -> LoadSummary:
