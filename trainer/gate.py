@@ -24,7 +24,7 @@ PAIRED_METRICS = ("recall@20", "ndcg@20")
 
 @dataclass(frozen=True)
 class Champion:
-    """The version that serves, over a mart's catalogue: `item_vectors` [N, D] is 0 for videos it never saw."""
+    """The version that serves, over a mart's catalogue; `item_vectors` [N, D]: 0 for videos it never saw."""
 
     version: str
     item_vectors: npt.NDArray[np.float32]

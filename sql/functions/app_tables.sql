@@ -67,7 +67,7 @@ begin
         return null;
     end if;
     select embedding_dim into n_dimensions from recsys.embedding_model_versions as registry
-    where registry.version = fill_app_table.version;
+    where registry.version = write_app_rows.version;
     if facts.dimension <> n_dimensions then
         raise exception 'version % has % dimensions, public.%.embedding is %', version, n_dimensions, name,
             facts.embedding_type

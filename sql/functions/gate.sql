@@ -84,7 +84,10 @@ begin
         when rule.kind = 'must_beat'
             then
                 difference > coalesce(rule.threshold, 0) * abs(reference.value)
-                or (coalesce(own.n_users, 0) < enough_users and coalesce(sign * pairs.high >= 0 or pairs.low <= 0, true))
+                or (
+                    coalesce(own.n_users, 0) < enough_users
+                    and coalesce(case sign when 1 then pairs.high >= 0 else pairs.low <= 0 end, true)
+                )
         -- worse by more than is allowed, and not by chance
         else
             difference >= -coalesce(rule.threshold, 0) * abs(reference.value)

@@ -1,13 +1,13 @@
 """A served world: made once per worker, copied per test."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
 from conftest import drop_database
-from psycopg.types.json import Json
-from serving.world import World, fill_catalogue, fill_marts, make_world
 
+from serving.world import World, fill_catalogue, fill_marts, make_world
 from trainer import release
 from trainer.database import Address, Connection, connect
 
@@ -54,7 +54,7 @@ def acting_as(connection: Connection, role: str, user: str | None = None) -> Ite
     """What PostgREST does for a request: the role, and the claims of the token, for one transaction."""
     with connection.transaction():
         connection.execute(
-            "select set_config('request.jwt.claims', %s, true)", (Json({"sub": user} if user else {}),)
+            "select set_config('request.jwt.claims', %s, true)", (json.dumps({"sub": user} if user else {}),)
         )
         connection.execute(f"set local role {role}".encode())
         yield connection

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
+
 from serving.conftest import FIRST
 from serving.world import World, app_user, fill_catalogue, fill_marts, make_world
-
 from trainer import release
 from trainer.database import Connection
 
@@ -191,7 +191,7 @@ def test_deleted_videos_are_gone_at_once(serving: Connection, world: World) -> N
 def test_without_a_history_popularity(serving: Connection, world: World) -> None:
     rows = recommend(serving, 60, user=app_user(999))
     assert len(rows) == 60
-    likes = {video: 0 for video in world.video_ids}
+    likes = dict.fromkeys(world.video_ids, 0)
     for event in world.events:
         likes[world.video_ids[event.video]] += event.label == 1
     counts = [likes[row[1]] for row in rows]

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import psycopg
 import pytest
+
 from serving.conftest import FIRST
 from serving.world import World, app_user
-
 from trainer import release
 from trainer.database import Address, Connection, connect
 from trainer.errors import ReleaseError
@@ -76,8 +76,9 @@ def test_promote_and_roll_back_and_further_back(serving: Connection, world: Worl
         "select action, model_version, is_forced from recsys.release_log order by id"
     ).fetchall()
     assert log == [
-        ("promote", FIRST, True), ("promote", SECOND, True), ("promote", THIRD, True), ("rollback", SECOND, False),
-        ("rollback", FIRST, False), ("promote", THIRD, True), ("rollback", FIRST, False),
+        ("promote", FIRST, True), ("promote", SECOND, True), ("promote", THIRD, True),
+        ("rollback", SECOND, False), ("rollback", FIRST, False),
+        ("promote", THIRD, True), ("rollback", FIRST, False),
     ]  # fmt: skip
 
 
@@ -132,7 +133,7 @@ def test_wrong_dimension_is_refused_by_the_database(serving: Connection, world: 
     release.write_version(serving, world.bundle(SECOND))
     with pytest.raises(psycopg.errors.CheckViolation, match="has_dimension"):
         serving.execute(
-            f"insert into recsys.video_embeddings values ('{SECOND}', gen_random_uuid(), '[1,0]', '[1,0]')".encode()
+            "insert into recsys.video_embeddings values (%s, gen_random_uuid(), '[1,0]', '[1,0]')", (SECOND,)
         )
     with pytest.raises(ReleaseError, match=r"item vectors of shape \(60, 15\) where \(60, 16\) is meant"):
         release.write_version(serving, world.bundle(THIRD, item_vectors=world.item_vectors[:, :15]))
@@ -158,8 +159,8 @@ def test_a_version_of_another_dimension(serving: Connection, world: World) -> No
     release.promote(serving, SECOND, force=True)
     for view in ("video_embeddings", "user_embeddings"):
         row = serving.execute(
-            "select format_type(atttypid, atttypmod) from pg_attribute where attrelid = %s::regclass and attname ="
-            " 'embedding'",
+            "select format_type(atttypid, atttypmod) from pg_attribute"
+            " where attrelid = %s::regclass and attname = 'embedding'",
             (f"public.{view}",),
         ).fetchone()
         assert row == ("vector(20)",)
@@ -204,7 +205,10 @@ def test_readers_are_not_kept_waiting_by_retention(
 
 def test_next_version(serving: Connection) -> None:
     noon = datetime(2026, 5, 6, 12, 0, 7, tzinfo=UTC)
-    insert = "insert into recsys.embedding_model_versions (version, status, embedding_dim) values (%s, 'failed', 8)"
+    insert = (
+        "insert into recsys.embedding_model_versions (version, status, embedding_dim)"
+        " values (%s, 'failed', 8)"
+    )
     for expected in ("202605061200", "20260506120007", "20260506120008"):
         assert release.next_version(serving, noon) == expected
         serving.execute(insert, (expected,))
@@ -229,9 +233,10 @@ def test_not_inside_somebodys_transaction(served: Address, world: World) -> None
 
 
 def test_leftovers_of_a_dead_run_are_removed(serving: Connection, world: World) -> None:
-    """Ours writes in one transaction and leaves none; this is what a run that committed in between would leave."""
+    """Ours writes in one transaction and leaves none; this is what one that committed in between would."""
     serving.execute(
-        "insert into recsys.embedding_model_versions (version, status, embedding_dim) values (%s, 'building', 16)",
+        "insert into recsys.embedding_model_versions (version, status, embedding_dim)"
+        " values (%s, 'building', 16)",
         (THIRD,),
     )
     serving.execute("select recsys.create_version_tables(%s, 16)", (THIRD,))
@@ -279,9 +284,8 @@ def half(*arguments):
         if stage == "COPY recsys" and len(block) > 100:
             os.kill(os.getpid(), signal.SIGKILL)
 vector_copy._blocks = half
-release._insert_evaluations = (
-    (lambda *a: os.kill(os.getpid(), signal.SIGKILL)) if stage == "recsys.evaluations" else release._insert_evaluations
-)
+if stage == "recsys.evaluations":
+    release._insert_evaluations = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)
 with connect(Address({parameters!r}), autocommit=True) as connection:
     release.write_version(connection, turned(make_world(), SECOND))
     release.promote(connection, SECOND, force=True)
@@ -337,8 +341,8 @@ def test_a_video_deleted_between_training_and_publishing(serving: Connection, wo
 
 
 def test_readers_never_see_a_mixture(served: Address, serving: Connection, world: World) -> None:
-    """Eight readers during twenty promotions and rollbacks: no error, no short list, one version per list, and the
-    scores that version gives."""
+    """Eight readers during twenty promotions and rollbacks: no error, no short list, one version per list,
+    and the scores that version gives."""
     release.write_version(serving, turned(world, SECOND))
     user, stop = app_user(0), threading.Event()
     expected: dict[str, list[tuple[str, float]]] = {}

@@ -1,11 +1,11 @@
-"""The user tower in SQL against the formula in numpy, against PyTorch, and against the likes as they are now."""
+"""The user tower in SQL: against the formula in numpy, against PyTorch, and with likes of this moment."""
 
 import numpy as np
 import pytest
 import torch
+
 from serving.conftest import FIRST
 from serving.world import Event, World, app_user, fill_catalogue, fill_marts, make_world
-
 from trainer import release
 from trainer.database import Connection
 from trainer.towers import UserTower
@@ -198,7 +198,8 @@ def test_the_trigger_keeps_stored_vectors_up(serving: Connection, world: World) 
 
 def test_an_aggregate_sql_does_not_know_is_said(serving: Connection) -> None:
     serving.execute(
-        "update recsys.embedding_model_versions set config = jsonb_set(config, '{aggregates,0,name}', '\"shoe_size\"')"
+        "update recsys.embedding_model_versions"
+        " set config = jsonb_set(config, '{aggregates,0,name}', '\"shoe_size\"')"
     )
     with pytest.raises(Exception, match="does not know the aggregate shoe_size"):
         in_sql(serving, "review:1")

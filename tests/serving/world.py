@@ -264,7 +264,8 @@ def fill_marts(connection: Connection, world: World) -> None:
     with connection.cursor() as cursor:
         cursor.executemany(
             "insert into marts.dim_videos"
-            " (video_id, title, maker, price, duration_seconds, released_on, tags) values (%s, %s, %s, %s, %s, date '1970-01-01' + %s, %s)",
+            " (video_id, title, maker, price, duration_seconds, released_on, tags)"
+            " values (%s, %s, %s, %s, %s, date '1970-01-01' + %s, %s)",
             videos,
         )
         cursor.executemany(

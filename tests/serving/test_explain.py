@@ -1,0 +1,81 @@
+"""Explanations: exact sums of the served score, not a story told afterwards."""
+
+import numpy as np
+import pytest
+
+from serving.conftest import FIRST, acting_as
+from serving.world import World, app_user, fill_catalogue, fill_marts, make_world
+from trainer import release
+from trainer.database import Connection
+
+ME = app_user(0)
+Term = tuple[str, str | None, float]
+
+
+def explain(connection: Connection, video: str, user: str = ME) -> list[Term]:
+    rows = connection.execute(
+        "select reason, related_video::text, contribution from public.explain_recommendation(%s, %s)",
+        (video, user),
+    )
+    return [tuple(row) for row in rows]
+
+
+def test_contributions_add_up_to_the_served_score(serving: Connection) -> None:
+    served = serving.execute("select video_id::text, score from recommend_videos(48, %s)", (ME,)).fetchall()
+    for video, score in served:
+        assert sum(term[2] for term in explain(serving, video)) == pytest.approx(score, abs=1e-4)
+
+
+@pytest.mark.parametrize("hidden_units", [0, 8])
+def test_each_term_is_what_taking_the_like_out_of_the_sum_takes(
+    connection: Connection, hidden_units: int
+) -> None:
+    """Without biases and with the relus as they are, the tower is linear: a term is the like's own part."""
+    world = make_world(hidden_units=hidden_units)
+    for layer in world.layers.values():
+        layer[1][:] = 0
+    fill_catalogue(connection, world)
+    fill_marts(connection, world)
+    release.write_version(connection, world.bundle(FIRST))
+    release.promote(connection, FIRST, force=True)
+    key, target = f"app:{ME}", 7
+    history = world.history(key)
+    x = np.concatenate([world._pool(history[1]), world._pool(history[0]), world._aggregates(history)])
+    matrix = world.layers["skip"][0].astype(float)
+    if hidden_units:
+        hidden = world.layers["hidden"][0].astype(float)
+        is_open = hidden @ x > 0
+        matrix = matrix + world.layers["output"][0] @ (hidden * is_open[:, None])
+    gradient = world.item_vectors[target] @ matrix / np.linalg.norm(matrix @ x)
+    shares = {}
+    for label, begin in ((1, 0), (0, world.dim)):
+        part = gradient[begin : begin + world.dim]
+        total = sum(_weight(history[label], row) for row in history[label])
+        for row in history[label]:
+            share = _weight(history[label], row) / total**0.5
+            shares[row[1]] = share * float(part @ world.history_vectors[row[2]])
+    terms = explain(connection, world.video_ids[target])
+    related = {video: value for _, video, value in terms if video}
+    assert related == pytest.approx(shares, abs=1e-5)
+    rest = next(value for reason, _, value in terms if reason.startswith("what everybody"))
+    assert rest == pytest.approx(0, abs=1e-5)  # there is no bias to start from
+
+
+def _weight(rows: list[tuple[float, str, int]], row: tuple[float, str, int]) -> float:
+    return 0.5 ** ((rows[0][0] - row[0]) / 30) if np.isfinite(row[0]) else 1.0
+
+
+def test_without_a_vector_popularity_explains(serving: Connection, world: World) -> None:
+    (reason, related, contribution), *more = explain(serving, world.video_ids[0], app_user(999))
+    assert "popular" in reason
+    assert related is None
+    assert 0 <= contribution <= 1
+    assert more == []
+    with acting_as(serving, "authenticated"):
+        assert (
+            len(serving.execute("select explain_recommendation(%s)", (world.video_ids[0],)).fetchall()) == 1
+        )
+
+
+def test_of_a_video_that_is_not_there(serving: Connection) -> None:
+    assert explain(serving, "00000000-0000-0000-0000-000000000001") == []
