@@ -8,6 +8,7 @@ The folder appears under its name when everything in it has been written and has
 """
 
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -59,7 +60,7 @@ def write_artifacts(
         _write_json(building / "mappings/user_id_map.json", _places(subject.user_keys))
         _write_json(building / "mappings/item_id_map.json", _places(mart.catalogue.video_ids))
         _write_json(building / "vocabularies.json", model.vocabularies.to_json())
-        _write_json(building / "metrics.json", dict(metrics))
+        _write_json(building / "metrics.json", _finite(dict(metrics)))
         meta = {
             "schema": META_SCHEMA,
             "model_name": MODEL_NAME,
@@ -159,6 +160,15 @@ def _describe_files(folder: Path) -> dict[str, dict[str, Any]]:
 
 def _places(keys: list[str]) -> dict[str, int]:
     return {key: place for place, key in enumerate(keys)}
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: a metric nobody could compute is null."""
+    if isinstance(value, Mapping):
+        return {str(name): _finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _write_json(path: Path, content: object) -> None:

@@ -25,8 +25,11 @@ HEADER = f'<ir_version: {IR_VERSION}, opset_import: ["" : {OPSET}], producer_nam
 def to_model(graph: Graph) -> onnx.ModelProto:
     """The graph with its numbers inside, checked node by node; a failure here is a fault of ours."""
     model = onnx.parser.parse_model(HEADER + graph.text())
+    used = {name for node in model.graph.node for name in node.input}
     model.graph.initializer.extend(
-        numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in graph.constants.items()
+        numpy_helper.from_array(np.ascontiguousarray(array), name)
+        for name, array in graph.constants.items()
+        if name in used
     )
     onnx.checker.check_model(model, full_check=True)
     return model

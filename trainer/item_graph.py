@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from trainer.errors import StorageError
 from trainer.features import Vocabularies
 from trainer.onnx_graph import Constants, Graph
-from trainer.precision import GRAPH_BYTES, LIMIT_BYTES, Precision, Table, fit_tables
+from trainer.precision import GRAPH_BYTES, LIMIT_BYTES, SCALE_BYTES, Floats, Precision, Table, fit_tables
 from trainer.text import TextEncoder
 from trainer.towers import ItemTower
 
@@ -34,8 +35,10 @@ SCALED_ROWS = """
 CATEGORIES = """
     category_used = Greater (category_index_row, zero)
     category_mask = Cast <to = 1> (category_used)
-    category_share = Mul (category_weight, category_mask)
-    category_vectors = Gather <axis = 0> (category_table, category_index_row)
+    category_known = Mul (category_weight, category_mask)
+    category_codes = Gather <axis = 0> (category_table, category_index_row)
+    category_vectors = Cast <to = 1> (category_codes)
+    category_share = {share}
     category_share_row = Unsqueeze (category_share, last_axis)
     category_sum_row = MatMul (category_share_row, category_vectors)
     category_sum = Squeeze (category_sum_row, last_axis)"""
@@ -67,37 +70,45 @@ NORMALISE = """
 
 
 def item_graph(
-    tower: ItemTower, vocabularies: Vocabularies, n_slots: int, limit_bytes: int = LIMIT_BYTES
+    tower: ItemTower,
+    vocabularies: Vocabularies,
+    n_slots: int,
+    limit_bytes: int = LIMIT_BYTES,
 ) -> tuple[Graph, Precision]:
     """id_index, category_index, category_weight, numbers, text_buckets, text_counts -> both item vectors.
 
     Inputs a model was trained without are left out. `n_slots` is L of ItemFeatures. Text comes as hashed
-    n-grams with how often each occurs, 0 for padding.
+    n-grams with how often each occurs, 0 for padding. Where a large catalogue leaves the ids less than a
+    quarter of their coordinates they are left out (`coordinates` 0): the vectors of trained videos are in the
+    score model and in Postgres, this file is for those that came later.
     """
-    numbers = 2 * len(vocabularies.numbers)
     inputs, nodes, constants = ["int64[batch] id_index"], CLAMP.format(name="id_index"), _scalars()
     if tower.has_content:
-        more_inputs, more_nodes, more_constants = _content(tower, vocabularies, n_slots, numbers)
+        more_inputs, more_nodes, more_constants = _content(tower, vocabularies, n_slots, limit_bytes)
         inputs += more_inputs
         nodes += more_nodes
         constants |= more_constants
     room = limit_bytes - GRAPH_BYTES - sum(array.nbytes for array in constants.values())
     pair = [_array(tower.id_embedding_ID), _array(tower.id_history_ID)]
-    tables, precision = fit_tables(pair, room)
-    constants["n_id_index"] = np.array(len(pair[0]), np.int64)
+    d = pair[0].shape[1]
+    if room >= (d // 4 + SCALE_BYTES) * 2 * len(pair[0]) + 2 * d * d * 4:
+        tables, precision = fit_tables(pair, room)
+    else:
+        tables, precision = [Table(rows[:1]) for rows in pair], Precision("float32", 0)
+    constants["n_id_index"] = np.array(len(tables[0].codes), np.int64)
     for name, table in zip(("item", "history"), tables, strict=True):
         found, nodes_of_table = _id_rows(name, table, tower.has_content)
         constants |= found
         nodes += nodes_of_table
-    d = pair[0].shape[1]
     outputs = [f"float[batch,{d}] item_vector", f"float[batch,{d}] history_vector"]
     nodes += NORMALISE + "\n    history_vector = Identity (history_raw)"
     return Graph("item_tower", inputs, outputs, nodes, constants), precision
 
 
 def _content(
-    tower: ItemTower, vocabularies: Vocabularies, n_slots: int, numbers: int
+    tower: ItemTower, vocabularies: Vocabularies, n_slots: int, limit_bytes: int
 ) -> tuple[list[str], str, Constants]:
+    numbers = 2 * len(vocabularies.numbers)
     inputs: list[str] = []
     nodes = ""
     constants: Constants = {
@@ -107,9 +118,9 @@ def _content(
     parts = []
     if n_slots:
         inputs += [f"int64[batch,{n_slots}] category_index", f"float[batch,{n_slots}] category_weight"]
-        nodes += CLAMP.format(name="category_index") + CATEGORIES
-        constants["category_table"] = _array(tower.category_GC)
-        constants["n_category_index"] = np.array(len(tower.category_GC), np.int64)
+        found, category_nodes = _categories(_array(tower.category_GC), limit_bytes)
+        constants |= found
+        nodes += category_nodes
     if numbers:
         inputs.append(f"float[batch,{numbers}] numbers")
         parts.append("numbers")
@@ -119,10 +130,32 @@ def _content(
         constants |= _text(vocabularies.text)
         parts.append("text_vector")
     if tower.dense is None:
-        return inputs, nodes + "\n    content = Identity (category_sum)", constants
+        return inputs, nodes + "\n    content = Tanh (category_sum)", constants
     constants["dense_weights"] = _array(tower.dense.weight).T
     before_tanh = "Add (category_sum, dense_sum)" if n_slots else "Identity (dense_sum)"
     return inputs, nodes + DENSE.format(parts=", ".join(parts), before_tanh=before_tanh), constants
+
+
+def _categories(category_GC: Floats, limit_bytes: int) -> tuple[Constants, str]:
+    """At most a third of the file: a shop with 100,000 performers still leaves room for the ids."""
+    (table,), _ = fit_tables([category_GC], limit_bytes // 3)
+    if table.axes is not None:
+        raise StorageError(
+            f"{len(category_GC)} makers, tags and performers do not fit a third of {limit_bytes} bytes",
+            "train without the widest of them",
+        )
+    constants: Constants = {
+        "category_table": table.codes,
+        "n_category_index": np.array(len(category_GC), np.int64),
+    }
+    scaled = table.scales is not None
+    share = "Mul (category_known, category_scale)" if scaled else "Identity (category_known)"
+    nodes = CLAMP.format(name="category_index") + CATEGORIES.format(share=share)
+    if table.scales is not None:
+        constants["category_scales"] = table.scales
+        scale = "\n    category_scale = Gather <axis = 0> (category_scales, category_index_row)"
+        nodes = nodes.replace("\n    category_share =", scale + "\n    category_share =", 1)
+    return constants, nodes
 
 
 def _text(text: TextEncoder) -> Constants:

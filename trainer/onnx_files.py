@@ -92,7 +92,7 @@ def _item_file(path: Path, subject: Subject, limit_bytes: int) -> dict[str, obje
     n_slots = model.features.category_index.shape[1]
     graph, kept = item_graph(model.towers.item_tower, model.vocabularies, n_slots, limit_bytes)
     session = _saved(graph, path, subject, limit_bytes)
-    parity = check_items(session, model, catalogue, kept.form)
+    parity = check_items(session, model, catalogue, kept)
     features, texts = model.features.take(torch.tensor([0])), texts_of(catalogue, np.array([0]))
     feeds = item_feeds(session, features, texts, model.vocabularies)
     return _described(session, feeds, kept, parity)

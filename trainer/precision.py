@@ -50,7 +50,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Precision:
-    """What was chosen: `form` is float32, float16 or int8; `coordinates` is R."""
+    """What was chosen: `form` is float32, float16 or int8; `coordinates` is R, 0 where there is no table."""
 
     form: str
     coordinates: int
@@ -75,7 +75,7 @@ def fit_tables(
         kept = min(dimension, (limit_bytes - turning) // n_rows - SCALE_BYTES)
     if kept < MIN_COORDINATES:
         raise StorageError(
-            f"{n_rows} vectors of {dimension} dimensions do not fit a file of {limit_bytes / 1e6:.0f} MB",
+            f"{n_rows} vectors of {dimension} dimensions do not fit {max(limit_bytes, 0) / 1e6:.1f} MB",
             "serve from Postgres, or train on fewer users and videos",
         )
     if kept == dimension:

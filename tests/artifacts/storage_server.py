@@ -32,7 +32,7 @@ ERRORS = {
 
 @dataclass
 class Fault:
-    """For the next `times` requests whose "METHOD path" contains `where`: `act` answers instead of the server."""
+    """For the next `times` requests whose "METHOD path" contains `where`, `act` stands before the server."""
 
     where: str
     act: Callable[["Handler"], bool]  # True: the request is answered, False: go on as usual
