@@ -61,8 +61,8 @@ def load_files(
     """Load files one after the other, each in its own transaction; gives each summary when its file is in.
 
     kind: reviews, decisions or videos. into_app: videos may go into a catalogue that belongs to the app.
-    Raises InputFileError for a file that cannot be loaded (the database is then as it was before that file, the
-    earlier ones stay) and DatabaseError.
+    Raises InputFileError for a file that cannot be loaded (the database is then as it was before that file,
+    the earlier ones stay) and DatabaseError.
     """
     if kind not in COLUMNS:
         raise UsageError(f"there is no kind {kind!r} of file", f"it is one of {', '.join(COLUMNS)}")
