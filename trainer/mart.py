@@ -158,7 +158,7 @@ def read_mart(connection: Connection) -> Mart:
         if not relation_exists(connection, name):
             raise MartError(f"{name} does not exist", "run `dbt build --project-dir dbt_project` first")
     with connection.transaction():
-        catalogue = _read_catalogue(connection)
+        catalogue = read_catalogue(connection)
         user_keys = [str(row[0]) for row in connection.execute(USERS_SQL)]
         interactions = _read_interactions(connection)
     mart = Mart(catalogue, user_keys, interactions, _hash(catalogue, user_keys, interactions))
@@ -199,7 +199,10 @@ def make_mart(catalogue: Catalogue, user_keys: list[str], interactions: Interact
     return mart
 
 
-def _read_catalogue(connection: Connection) -> Catalogue:
+def read_catalogue(connection: Connection) -> Catalogue:
+    """marts.dim_videos, inside the caller's transaction. Raises MartError when it is missing or empty."""
+    if not relation_exists(connection, "marts.dim_videos"):
+        raise MartError("marts.dim_videos does not exist", "run `dbt build --project-dir dbt_project` first")
     with connection.cursor(name="martello_catalogue") as cursor:
         cursor.itersize = 5000
         cursor.execute(CATALOGUE_SQL)

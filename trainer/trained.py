@@ -21,6 +21,7 @@ from trainer.histories import (
 )
 from trainer.mart import Catalogue, Mart
 from trainer.towers import TwoTowers, pool
+from trainer.weights import weights_sha256
 
 Floats = npt.NDArray[np.float32]
 BLOCK = 4096  # users or videos per pass: some 100 MB of intermediate tensors at most
@@ -92,12 +93,13 @@ class TrainedModel:
         return list(self.towers.user_tower.rows())
 
     def serving_config(self) -> dict[str, Any]:
-        """What SQL must know to compute a user vector, for embedding_model_versions.config."""
+        """What SQL must know to compute a user vector, and which weights: embedding_model_versions.config."""
         return {
             "history": asdict(self.history),
             "aggregates": [asdict(aggregate) for aggregate in self.aggregates.aggregates],
             "hidden_units": self.towers.hidden_units,
             "training": self.config,
+            "weights_sha256": weights_sha256(self.towers.state_dict()),
         }
 
     def state(self) -> dict[str, Any]:

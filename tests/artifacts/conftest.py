@@ -1,39 +1,46 @@
-"""A server that speaks the Storage API, a bucket in it, and a small release on disk."""
+"""A Storage server and a small release on disk; trained towers; the same in a database; programs from npm."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from conftest import drop_database
 from pydantic import SecretStr
 
-from tests.artifacts.storage_server import GOOD_KEY, World, storage_server
+from artifacts import served_world, trained_world
+from artifacts.storage_server import GOOD_KEY, storage_server
+from artifacts.storage_server import World as StorageWorld
+from trainer.database import Address, Connection, connect
 from trainer.manifest import version_folder
+from trainer.mart import Mart
 from trainer.publish import REQUIRED
 from trainer.settings import Settings
 from trainer.storage import SupabaseStorage, open_storage
 from trainer.store import LocalFolder, sha256
+from trainer.trained import TrainedModel
 from trainer.weights import weights_sha256, write_weights
 
 VERSION, NEXT_VERSION = "202611200900", "202611271800"
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
-    """The server, with an empty bucket `models`."""
+def remote() -> Iterator[StorageWorld]:
+    """The Storage server, with an empty bucket `models`."""
     with storage_server() as running:
         yield running
 
 
 @pytest.fixture
-def settings_for(world: World) -> Callable[..., Settings]:
+def settings_for(remote: StorageWorld) -> Callable[..., Settings]:
     """Settings that point at the server, without reading the environment or .env."""
 
     def make(key: str = GOOD_KEY, bucket: str = "models") -> Settings:
         return Settings.model_construct(
-            supabase_url=world.url,
+            supabase_url=remote.url,
             supabase_secret_key=SecretStr(key),
             supabase_service_role_key=None,
             martello_bucket=bucket,
@@ -88,3 +95,57 @@ def write_release(folder: LocalFolder, version: str, seed: int, dimension: int =
         },
     }
     (top / "model_meta.json").write_text(json.dumps(meta))
+
+
+@pytest.fixture(scope="session")
+def world() -> Mart:
+    """The mart that the towers are trained on."""
+    return trained_world.mart()
+
+
+@pytest.fixture(scope="session")
+def model(world: Mart) -> TrainedModel:
+    """Towers with every part they can have."""
+    return trained_world.train(world)
+
+
+@pytest.fixture(scope="session")
+def released(
+    tmp_path_factory: pytest.TempPathFactory,
+    migrated_template: Address,
+    new_database: Callable[..., Address],
+    world: Mart,
+    model: TrainedModel,
+) -> tuple[Address, Path]:
+    """A database in which VERSION serves, and the folder of its artifacts: templates, not to be changed."""
+    address, out_dir = (
+        new_database(migrated_template.parameters["dbname"]),
+        tmp_path_factory.mktemp("released"),
+    )
+    with connect(address, autocommit=True) as connection:
+        served_world.fill(connection, world)
+        served_world.publish(connection, out_dir, VERSION, model, world)
+    return address, out_dir
+
+
+@pytest.fixture
+def out_dir(released: tuple[Address, Path], tmp_path: Path) -> Path:
+    """The artifacts of the version that serves."""
+    return Path(shutil.copytree(released[1], tmp_path / "out"))
+
+
+@pytest.fixture
+def serving_database(
+    server_address: Address, released: tuple[Address, Path], new_database: Callable[..., Address]
+) -> Iterator[Address]:
+    """A database in which VERSION serves."""
+    address = new_database(released[0].parameters["dbname"])
+    yield address
+    drop_database(server_address, address)
+
+
+@pytest.fixture
+def serving(serving_database: Address) -> Iterator[Connection]:
+    """A connection to it, as its owner."""
+    with connect(serving_database, autocommit=True) as opened:
+        yield opened

@@ -1,10 +1,8 @@
 """The files of a version: what is in them, that they compute what the model does, that damage is noticed."""
 
-import copy
 import json
 import math
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +10,7 @@ import onnx
 import pytest
 import torch
 
-from tests.artifacts import trained_world
+from artifacts import trained_world
 from trainer.artifacts import load_artifacts, read_meta, write_artifacts
 from trainer.errors import ModelMismatchError, StorageError
 from trainer.export import IR_VERSION, OPSET, properties, save
@@ -33,18 +31,6 @@ EXACT = Precision("float32", 32)
 
 
 @pytest.fixture(scope="session")
-def world() -> Mart:
-    """The mart that everything here is trained on."""
-    return trained_world.mart()
-
-
-@pytest.fixture(scope="session")
-def model(world: Mart) -> TrainedModel:
-    """Towers with every part they can have."""
-    return trained_world.train(world)
-
-
-@pytest.fixture(scope="session")
 def written(tmp_path_factory: pytest.TempPathFactory, world: Mart, model: TrainedModel) -> Path:
     """A version's folder, not to be changed."""
     folder = tmp_path_factory.mktemp("artifacts")
@@ -55,15 +41,6 @@ def written(tmp_path_factory: pytest.TempPathFactory, world: Mart, model: Traine
 def folder(tmp_path: Path, written: Path) -> Path:
     """A copy of the version's folder, to be damaged."""
     return Path(shutil.copytree(written, tmp_path / "two_tower" / VERSION))
-
-
-def with_other_weights(model: TrainedModel) -> TrainedModel:
-    """The same towers, every weight moved a little."""
-    torch.manual_seed(1)
-    towers = copy.deepcopy(model.towers)
-    for weight in towers.parameters():
-        weight.data += 0.1 * torch.randn_like(weight)
-    return replace(model, towers=towers)
 
 
 def test_the_folder_is_the_contracts(written: Path) -> None:
@@ -165,7 +142,7 @@ def test_the_gate_stops_a_tower_with_one_changed_weight(
 def test_the_gate_stops_an_item_tower_of_other_weights(
     world: Mart, model: TrainedModel, written: Path
 ) -> None:
-    other = with_other_weights(model)
+    other = trained_world.with_other_weights(model)
     session = Session(written / "item_tower.onnx")
     assert check_items(session, model, world.catalogue, EXACT).check(session.name)
     with pytest.raises(ModelMismatchError, match=r"item_tower\.onnx differs from PyTorch"):
@@ -242,7 +219,7 @@ def test_weights_of_another_dimension_are_refused(folder: Path, world: Mart, mod
 
 
 def test_weights_of_another_training_are_refused(folder: Path, world: Mart, model: TrainedModel) -> None:
-    other = with_other_weights(model)
+    other = trained_world.with_other_weights(model)
     write_weights(folder / f"two_tower_{VERSION}.pt", other.towers.state_dict())
     with pytest.raises(ModelMismatchError, match=r"holds weights .* model_meta\.json describes"):
         load_artifacts(folder, world.catalogue)

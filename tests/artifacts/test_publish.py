@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tests.artifacts.conftest import NEXT_VERSION, VERSION, write_release
-from tests.artifacts.storage_server import Fault, World, status
+from artifacts.conftest import NEXT_VERSION, VERSION, write_release
+from artifacts.storage_server import Fault, World, status
 from trainer.errors import StorageError
 from trainer.manifest import KEPT_PREVIOUS, MANIFEST_KEY, parse, version_folder
 from trainer.publish import LATEST, promote_artifacts, publish_artifacts, read_manifest, upload_version
@@ -43,58 +43,60 @@ def test_latest_names_are_copies_of_the_promoted_version(local: LocalFolder, sto
         assert store.read(latest) == local.read(original)
 
 
-def test_files_then_manifest_then_latest(local: LocalFolder, bucket: SupabaseStorage, world: World) -> None:
+def test_files_then_manifest_then_latest(local: LocalFolder, bucket: SupabaseStorage, remote: World) -> None:
     publish_artifacts(local, bucket, VERSION)
-    written = [r.split(" ")[1].removeprefix("/object/models/") for r in world.sent("POST", "/object/models/")]
+    written = [
+        r.split(" ")[1].removeprefix("/object/models/") for r in remote.sent("POST", "/object/models/")
+    ]
     manifest = written.index(MANIFEST_KEY)
     assert all(key.startswith(version_folder(VERSION)) for key in written[:manifest])
     assert sorted(written[manifest + 1 :]) == sorted(set(LATEST) - {"two_tower_latest.onnx"})  # in pieces
 
 
 def test_until_the_manifest_is_written_the_old_release_is_the_current_one(
-    local: LocalFolder, bucket: SupabaseStorage, world: World
+    local: LocalFolder, bucket: SupabaseStorage, remote: World
 ) -> None:
     publish_artifacts(local, bucket, VERSION)
-    before = {key: world.objects[f"models/{key}"] for key in (*LATEST, MANIFEST_KEY)}
-    world.faults = [Fault("POST /object/models/" + version_folder(NEXT_VERSION) + "/vocab", status(500))]
+    before = {key: remote.objects[f"models/{key}"] for key in (*LATEST, MANIFEST_KEY)}
+    remote.faults = [Fault("POST /object/models/" + version_folder(NEXT_VERSION) + "/vocab", status(500))]
     with pytest.raises(StorageError, match="500"):
         publish_artifacts(local, bucket, NEXT_VERSION)
-    assert {key: world.objects[f"models/{key}"] for key in before} == before
-    world.faults = []
+    assert {key: remote.objects[f"models/{key}"] for key in before} == before
+    remote.faults = []
     assert publish_artifacts(local, bucket, NEXT_VERSION).current.version == NEXT_VERSION
 
 
 def test_a_refused_version_leaves_manifest_and_latest_as_they_are(
-    local: LocalFolder, bucket: SupabaseStorage, world: World
+    local: LocalFolder, bucket: SupabaseStorage, remote: World
 ) -> None:
     publish_artifacts(local, bucket, VERSION)
-    before = {key: world.objects[f"models/{key}"] for key in (*LATEST, MANIFEST_KEY)}
+    before = {key: remote.objects[f"models/{key}"] for key in (*LATEST, MANIFEST_KEY)}
     upload_version(local, bucket, NEXT_VERSION)  # what a refused candidate may do: lie there
-    assert {key: world.objects[f"models/{key}"] for key in before} == before
+    assert {key: remote.objects[f"models/{key}"] for key in before} == before
 
 
-def test_again_sends_nothing(local: LocalFolder, bucket: SupabaseStorage, world: World) -> None:
+def test_again_sends_nothing(local: LocalFolder, bucket: SupabaseStorage, remote: World) -> None:
     first = publish_artifacts(local, bucket, VERSION)
-    world.requests.clear()
+    remote.requests.clear()
     seen: list[bool] = []
     again = publish_artifacts(local, bucket, VERSION, lambda key, size, sent: seen.append(sent))
     assert not any(seen)
     assert again == first
-    assert [r for r in world.requests if r.startswith(("POST", "PATCH")) and "/list/" not in r] == []
+    assert [r for r in remote.requests if r.startswith(("POST", "PATCH")) and "/list/" not in r] == []
 
 
 def test_a_broken_release_is_continued_not_repeated(
-    local: LocalFolder, bucket: SupabaseStorage, world: World
+    local: LocalFolder, bucket: SupabaseStorage, remote: World
 ) -> None:
-    world.faults = [Fault("POST /object/models/two_tower/" + VERSION + "/vocab", status(503))]
+    remote.faults = [Fault("POST /object/models/two_tower/" + VERSION + "/vocab", status(503))]
     with pytest.raises(StorageError):
         publish_artifacts(local, bucket, VERSION)
-    world.faults, done = [], set(world.keys())
-    world.requests.clear()
+    remote.faults, done = [], set(remote.keys())
+    remote.requests.clear()
     publish_artifacts(local, bucket, VERSION)
-    sent = {r.removeprefix("POST /object/models/") for r in world.sent("POST", "/object/models/")}
+    sent = {r.removeprefix("POST /object/models/") for r in remote.sent("POST", "/object/models/")}
     assert not sent & done
-    assert world.sent("PATCH") == world.sent("PATCH")[:2]  # only the `latest` copy goes in pieces
+    assert remote.sent("PATCH") == remote.sent("PATCH")[:2]  # only the `latest` copy goes in pieces
 
 
 def test_a_versioned_key_is_never_overwritten(local: LocalFolder, store: Store) -> None:
@@ -178,13 +180,13 @@ def test_a_manifest_that_cannot_be_read_is_one_clear_line(content: bytes, said: 
 
 
 def test_a_broken_manifest_stops_a_release_before_it_begins_to_point(
-    local: LocalFolder, bucket: SupabaseStorage, world: World
+    local: LocalFolder, bucket: SupabaseStorage, remote: World
 ) -> None:
-    world.objects[f"models/{MANIFEST_KEY}"] = b"{"
+    remote.objects[f"models/{MANIFEST_KEY}"] = b"{"
     with pytest.raises(StorageError, match="is not JSON"):
         publish_artifacts(local, bucket, VERSION)
-    assert world.objects[f"models/{MANIFEST_KEY}"] == b"{"
-    assert "models/two_tower_latest.pt" not in world.objects
+    assert remote.objects[f"models/{MANIFEST_KEY}"] == b"{"
+    assert "models/two_tower_latest.pt" not in remote.objects
 
 
 @pytest.mark.parametrize("key", ["../outside", "/etc/passwd", "a/../../b", "", "a\\b"])

@@ -1,9 +1,11 @@
 """A small world with everything a catalogue can have, and towers trained on it within a second or two."""
 
+import copy
 import uuid
 from dataclasses import replace
 
 import numpy as np
+import torch
 
 from trainer.mart import Catalogue, Interactions, Mart, make_mart
 from trainer.trained import TrainedModel
@@ -86,3 +88,12 @@ def train(world: Mart, **dials: object) -> TrainedModel:
     """Towers after one epoch: real weights in every layer."""
     settings = {"embedding_dim": 32, "epochs": 1, "refit": False, "hidden_units": 16, **dials}
     return fit(world, TrainingConfig(**settings))  # type: ignore[arg-type]
+
+
+def with_other_weights(model: TrainedModel) -> TrainedModel:
+    """The same towers, every weight moved a little."""
+    torch.manual_seed(1)
+    towers = copy.deepcopy(model.towers)
+    for weight in towers.parameters():
+        weight.data += 0.1 * torch.randn_like(weight)
+    return replace(model, towers=towers)
