@@ -9,8 +9,8 @@ from trainer.baselines.baseline import Baseline
 from trainer.errors import TrainingError
 from trainer.ranking import BLOCK_SCORES, BlockScorer
 
-# The inverse is n x n for the smaller side: 15,000 takes 3 x 0.9 GB and about half a minute on two cores, and
-# both grow fast (36,000: 3 x 5.2 GB).
+# The inverse is n x n for the smaller side: 15,000 takes about 3 x 0.9 GB by arithmetic (not measured), and
+# 36,000 would take 3 x 5.2 GB.
 LARGEST_SIDE = 15_000
 
 
