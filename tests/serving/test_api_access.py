@@ -13,6 +13,8 @@ FOR_OTHER = [
     "select * from public.explain_recommendation(%(video)s, %(other)s)",
     "select public.refresh_user_embedding(%(other)s)",
     "select public.log_impressions('[]', null, %(other)s)",
+    "select public.user_tower_inputs(%(other)s)",
+    "select public.store_user_embedding('[1]', '1', '1', %(other)s)",
 ]
 
 
@@ -144,6 +146,7 @@ def test_what_runs_as_its_owner_is_known(serving: Connection) -> None:
         "explain_recommendation", "follow_active_dimension", "log_impressions", "match_videos",
         "popular_videos", "promote", "prune_versions", "recommend_videos", "refresh_changed_users",
         "refresh_decided_user", "refresh_user_embedding", "rollback", "similar_videos",
+        "store_user_embedding", "user_tower_inputs",
     ]  # fmt: skip
     for call in ("similar_videos(gen_random_uuid())", "popular_videos(1)"):
         with acting_as(serving, "anon"):
@@ -153,7 +156,8 @@ def test_what_runs_as_its_owner_is_known(serving: Connection) -> None:
 def test_names_and_types_are_those_of_the_contract(serving: Connection) -> None:
     rows = serving.execute(
         "select proname, pg_get_function_arguments(oid), pg_get_function_result(oid) from pg_proc"
-        " where pronamespace = 'public'::regnamespace and prosecdef and proname <> 'log_impressions'"
+        " where pronamespace = 'public'::regnamespace and prosecdef and proname not in"
+        " ('log_impressions', 'store_user_embedding', 'user_tower_inputs')"
         " order by 1"
     ).fetchall()
     assert rows == [
