@@ -16,6 +16,8 @@ begin
             ('public.popular_videos(integer, integer)', true),
             ('public.explain_recommendation(uuid, uuid)', false),
             ('public.refresh_user_embedding(uuid)', false),
+            ('public.user_tower_inputs(uuid)', false),
+            ('public.store_user_embedding(extensions.vector, text, text, uuid)', false),
             ('public.log_impressions(jsonb, text, uuid)', false)
         ) as functions (arguments, is_for_anon)
     loop
