@@ -66,7 +66,7 @@ def run_demo(where: Address, out_dir: Path = Path("artifacts")) -> None:
     with stages.stage("dbt build"):
         console.say(f"  {transform.dbt_build(where)}")
     with stages.stage("training, evaluation, publishing"):
-        pipeline.run(where, out_dir=out_dir)
+        pipeline.run(where, job=pipeline.Job(out_dir=out_dir))
     with stages.stage("recommendations"), connect(where) as connection:
         print_report(connection, where)
     console.table("The demo took", ["stage", "seconds"], stages.rows())

@@ -7,7 +7,8 @@ SHOWN_USERS = 3
 SHOWN_VIDEOS = 8
 # People with a taste one can see in a table, and not so many films that anybody would be right about them.
 LIKES_FROM, LIKES_TO = 8, 40
-METRICS = ("recall@20", "ndcg@20", "hit_rate@20", "coverage@20")
+METRICS = {"recall@20": "Recall@20", "ndcg@20": "NDCG@20"}
+MODEL, POPULARITY = "two_tower", "popularity"  # as recsys.evaluations calls them
 
 RECOMMEND_LINE = "select rank, title, score, reason from"
 
@@ -37,7 +38,7 @@ METRICS_QUERY = """
 select evaluations.model_name, evaluations.metric, evaluations.value
 from recsys.evaluations
 inner join recsys.embedding_model_versions on evaluations.model_version = embedding_model_versions.version
-where embedding_model_versions.is_active and evaluations.slice = 'all' and evaluations.metric = any(%s)
+where embedding_model_versions.is_active and evaluations.slice = 'all'
 """
 
 
@@ -62,16 +63,12 @@ def _print_user(connection: Connection, user: str, n_likes: int, n_dislikes: int
 
 
 def _print_metrics(connection: Connection) -> None:
-    found: dict[str, dict[str, float]] = {}
-    for model, metric, value in connection.execute(METRICS_QUERY, (list(METRICS),)):
-        found.setdefault(model, {})[metric] = value
-    metrics = [name for name in METRICS if any(name in values for values in found.values())]
-    ordered = sorted(found.items(), key=lambda item: -item[1].get(METRICS[0], 0.0))
-    rows = [
-        [model, *(f"{values[name]:.4f}" if name in values else "" for name in metrics)]
-        for model, values in ordered
-    ]
-    console.table("On rows held out, ranking the whole catalogue", ["model", *metrics], rows)
+    found = {(model, metric): value for model, metric, value in connection.execute(METRICS_QUERY)}
+    for metric, name in METRICS.items():
+        own, popular = found.get((MODEL, metric)), found.get((POPULARITY, metric))
+        if own is not None and popular:
+            gain = 100 * (own / popular - 1)
+            console.say(f"{name} on held-out rows: {own:.4f}, popularity {popular:.4f} ({gain:+.0f} %)")
 
 
 def _print_ways_on(where: Address, user: str) -> None:
