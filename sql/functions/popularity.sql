@@ -8,7 +8,7 @@ language plpgsql stable set search_path = ''
 as $$
 #variable_conflict use_column
 declare
-    has_live constant boolean := to_regclass('public.user_video_decisions') is not null;
+    has_live constant boolean := recsys.has_live_decisions();
 begin
     if to_regclass('marts.fct_interactions') is not null then
         return query
@@ -183,7 +183,7 @@ as $$
         $sql$
             with fresh as materialized (
                 select live.video_id, count(*) as n_likes
-                from recsys.live_decisions(null, $5) as live
+                from recsys.live_decisions($5) as live
                 where live.label = 1
                 group by live.video_id
             ),

@@ -2,46 +2,79 @@
 -- moment. String-bodied plpgsql throughout, so that dbt may drop and rebuild the marts underneath, and each table
 -- is looked up before it is named, so that all of it works before the first build.
 
-create or replace function recsys.live_decisions(app_user uuid default null, since timestamptz default '-infinity')
+create or replace function recsys.has_live_decisions() returns boolean
+language sql stable set search_path = ''
+as $$
+    select coalesce(to_regclass('public.user_video_decisions'), to_regclass('public.likes')) is not null
+$$;
+comment on function recsys.has_live_decisions() is 'Whether there is a table of the app to read decisions from.';
+
+create or replace function recsys.known_decisions() returns table (decision text, label smallint)
+language plpgsql stable set search_path = ''
+as $$
+begin
+    if to_regclass('marts.decision_labels') is not null then
+        return query select labels.decision::text, labels.label::smallint from marts.decision_labels as labels;
+    else  -- before the first dbt build: what its seed says
+        return query
+        select prefix || word.decision, word.label
+        from (values ('like', 1::smallint), ('dislike', 0::smallint), ('nope', 0::smallint)) as word (decision, label)
+        cross join unnest(array['', 'swipe_', 'grid_']) as prefix;
+    end if;
+end;
+$$;
+comment on function recsys.known_decisions() is
+'The words of decisions and their labels, from the dbt seed decision_labels; a word without a label is a skip.';
+
+create or replace function recsys.user_decisions(app_user uuid)
+returns table (video_id uuid, label smallint, decided_at timestamptz)
+language plpgsql stable set search_path = ''
+as $$
+#variable_conflict use_column
+begin
+    if to_regclass('public.user_video_decisions') is not null then
+        return query
+        select decisions.video_id, known.label, decisions.created_at
+        from public.user_video_decisions as decisions
+        left join recsys.known_decisions() as known on known.decision = lower(btrim(decisions.decision_type))
+        where decisions.user_id = app_user and decisions.video_id is not null;
+    end if;
+    if to_regclass('public.likes') is not null then
+        return query
+        select likes.video_id, 1::smallint, likes.created_at
+        from public.likes
+        where likes.user_id = app_user and likes.video_id is not null;
+    end if;
+end;
+$$;
+comment on function recsys.user_decisions(uuid) is
+'One row per decision of a user in the app''s tables: label 1, 0 or null (a skip, or a word nobody knows).';
+
+create or replace function recsys.live_decisions(since timestamptz default '-infinity')
 returns table (user_id uuid, video_id uuid, label smallint, decided_at timestamptz)
 language plpgsql stable set search_path = ''
 as $$
 #variable_conflict use_column
 begin
-    if to_regclass('public.user_video_decisions') is null or since = 'infinity' then
+    if since = 'infinity' then
         return;
     end if;
-    -- The seed may not be loaded yet; then the words the app itself uses.
-    if to_regclass('marts.decision_labels') is null then
+    if to_regclass('public.user_video_decisions') is not null then
         return query
-        select
-            decisions.user_id,
-            decisions.video_id,
-            case
-                when lower(btrim(decisions.decision_type)) in ('like', 'swipe_like', 'grid_like') then 1::smallint
-                when lower(btrim(decisions.decision_type)) in ('dislike', 'nope', 'swipe_nope', 'grid_nope')
-                    then 0::smallint
-            end,
-            decisions.created_at
+        select decisions.user_id, decisions.video_id, known.label, decisions.created_at
         from public.user_video_decisions as decisions
-        where
-            (app_user is null or decisions.user_id = app_user)
-            and decisions.created_at > since
-            and decisions.video_id is not null;
-    else
+        left join recsys.known_decisions() as known on known.decision = lower(btrim(decisions.decision_type))
+        where (since = '-infinity' or decisions.created_at > since) and decisions.video_id is not null;
+    end if;
+    if to_regclass('public.likes') is not null then
         return query
-        select decisions.user_id, decisions.video_id, labels.label::smallint, decisions.created_at
-        from public.user_video_decisions as decisions
-        left join marts.decision_labels as labels on labels.decision = lower(btrim(decisions.decision_type))
-        where
-            (app_user is null or decisions.user_id = app_user)
-            and decisions.created_at > since
-            and decisions.video_id is not null;
+        select likes.user_id, likes.video_id, 1::smallint, likes.created_at
+        from public.likes
+        where (since = '-infinity' or likes.created_at > since) and likes.video_id is not null;
     end if;
 end;
 $$;
-comment on function recsys.live_decisions(uuid, timestamptz) is
-'One row per decision in the app: label 1, 0 or null (a skip); of one user, or of all, or of those since a time.';
+comment on function recsys.live_decisions(timestamptz) is 'The decisions of all users of the app made after a time.';
 
 create or replace function recsys.app_user_of(user_key text) returns uuid
 language sql immutable set search_path = ''
@@ -58,14 +91,14 @@ language plpgsql stable set search_path = ''
 as $$
 #variable_conflict use_column
 declare
-    app_user constant uuid := recsys.app_user_of(user_key);
-    has_live constant boolean := app_user is not null and not is_training_cut
-        and to_regclass('public.user_video_decisions') is not null;
+    app_user constant uuid := case when not is_training_cut then recsys.app_user_of(user_key) end;
+    has_live constant boolean := app_user is not null and recsys.has_live_decisions();
 begin
     if to_regclass('marts.fct_interactions') is null then
         return query
-        select live.video_id, live.label, live.decided_at from recsys.live_decisions(app_user) as live
-        where has_live;
+        select distinct on (live.video_id) live.video_id, live.label, live.decided_at
+        from recsys.user_decisions(app_user) as live
+        order by live.video_id, live.label is null, live.decided_at desc nulls last, live.label;
         return;
     end if;
     return query
@@ -87,8 +120,7 @@ begin
             -- as dbt: a time in the future is no time. The clock of this moment, because the transaction may be old
             case when live.decided_at <= clock_timestamp() then live.decided_at end,
             false
-        from recsys.live_decisions(app_user) as live
-        where has_live
+        from recsys.user_decisions(app_user) as live
     )
 
     select distinct on (known.video_id) known.video_id, known.label, known.occurred_at
@@ -119,18 +151,23 @@ language plpgsql stable set search_path = ''
 as $$
 #variable_conflict use_column
 declare
-    is_united constant boolean := has_live and to_regclass('public.user_video_decisions') is not null;
+    is_united constant boolean := has_live and recsys.has_live_decisions();
 begin
     -- recsys.user_videos and recsys.history_hash for everybody at once
     if to_regclass('marts.fct_interactions') is null then
         return query
         select
-            'app:' || live.user_id,
-            bit_xor(hash_record_extended(row(live.video_id, live.label, live.decided_at), 0)),
-            bool_or(live.label = 1)
-        from recsys.live_decisions() as live
-        where is_united and live.label is not null
-        group by live.user_id;
+            decided.user_key,
+            bit_xor(hash_record_extended(row(decided.video_id, decided.label, decided.decided_at), 0)),
+            bool_or(decided.label = 1)
+        from (
+            select distinct on (live.user_id, live.video_id)
+                'app:' || live.user_id as user_key, live.video_id, live.label, live.decided_at
+            from recsys.live_decisions() as live
+            where is_united and live.label is not null
+            order by live.user_id, live.video_id, live.decided_at desc nulls last, live.label
+        ) as decided
+        group by decided.user_key;
         return;
     end if;
     return query
