@@ -29,7 +29,7 @@ def withheld(user: int) -> int:
 
 
 def write_checkerboard(folder: Path) -> tuple[Path, Path]:
-    """Users and videos have a colour (even, odd). All of one's own is liked but one, some of the other not."""
+    """Users and videos are even or odd. All of one's own kind is liked but one, some of the other not."""
     videos, decisions = folder / "videos.csv", folder / "decisions.csv"
     with videos.open("w", newline="") as file:
         rows = csv.writer(file)
