@@ -1,5 +1,6 @@
 """The trained world in a database: marts with the contract's columns, catalogue, one released version."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -81,6 +82,13 @@ def add_videos(connection: Connection, catalogue: Catalogue, chosen: range) -> N
 
 def publish(connection: Connection, out_dir: Path, version: str, model: TrainedModel, world: Mart) -> None:
     """The model as an active version, in the database and in the folder."""
+    release.write_version(connection, bundle_of(version, model, world))
+    release.promote(connection, version, force=True)
+    write_artifacts(out_dir, version, model, world, {})
+
+
+def bundle_of(version: str, model: TrainedModel, world: Mart, **changes: object) -> release.VersionBundle:
+    """The model as the database takes it; app users' vectors are stored."""
     items, history = model.item_vectors()
     histories = model.histories(world, "published")
     users = [k for k, key in enumerate(world.user_keys) if key.startswith("app:")]
@@ -95,6 +103,4 @@ def publish(connection: Connection, out_dir: Path, version: str, model: TrainedM
         tower_rows=model.user_tower_rows(),
         config=model.serving_config(),
     )
-    release.write_version(connection, bundle)
-    release.promote(connection, version, force=True)
-    write_artifacts(out_dir, version, model, world, {})
+    return replace(bundle, **changes)  # type: ignore[arg-type]

@@ -202,7 +202,7 @@ def test_a_promotion_between_reading_and_writing_wins(
             except ReleaseError as error:
                 failed.append(error)
 
-    write_next(serving, model, world)
+    release.write_version(serving, served_world.bundle_of(NEXT_VERSION, model, world))
     worker = threading.Thread(target=run)
     with serving.transaction():
         serving.execute("select recsys.promote(%s, true)", (NEXT_VERSION,))
@@ -213,25 +213,6 @@ def test_a_promotion_between_reading_and_writing_wins(
     assert "serves now, no longer 202611200900" in str(failed[0])
     assert "run `python -m trainer sync` again" in str(failed[0])
     assert _vectors(serving, "embedding").keys() == before.keys()
-
-
-def write_next(connection: Connection, model: TrainedModel, world: Mart) -> None:
-    """The same model as a second version, a candidate."""
-    items, history = model.item_vectors()
-    release.write_version(
-        connection,
-        release.VersionBundle(
-            version=NEXT_VERSION,
-            embedding_dim=model.embedding_dim,
-            video_ids=world.catalogue.video_ids,
-            item_vectors=items,
-            history_vectors=history,
-            user_keys=[],
-            user_vectors=np.zeros((0, model.embedding_dim), np.float32),
-            tower_rows=model.user_tower_rows(),
-            config=model.serving_config(),
-        ),
-    )
 
 
 def _waiting(database: Address) -> int:
