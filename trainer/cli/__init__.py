@@ -1,0 +1,51 @@
+"""The command line: words in, one function called, stated failures as one line. No logic lives here."""
+
+import os
+import sys
+
+import click
+
+from trainer import __version__, console
+from trainer.cli.databases import db
+from trainer.cli.files import demo, load
+from trainer.cli.looking import doctor, recommend
+from trainer.cli.options import database_option
+from trainer.cli.versions import evaluate, promote, rollback, versions
+from trainer.database import DriverError, refusal
+from trainer.errors import MartelloError
+
+
+def main() -> None:
+    """Run the command line; exit 0 done, 1 a stated failure, 2 usage, 3 the gate refused."""
+    try:
+        sys.exit(trainer.main(prog_name="python -m trainer", standalone_mode=False) or 0)
+    except MartelloError as error:
+        console.fail(str(error))
+        sys.exit(error.exit_status)
+    except DriverError as error:
+        console.fail(str(refusal(error)))
+        sys.exit(1)
+    except click.ClickException as error:
+        console.fail(f"{error.format_message().rstrip('.')}. See `python -m trainer --help`.")
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        console.fail("stopped by the keyboard; what is served is as it was.")
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+@click.group(
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@database_option
+@click.version_option(__version__, prog_name="martello")
+@click.pass_context
+def trainer(context: click.Context, database_url: str | None) -> None:
+    """Train the two towers from the marts, evaluate, gate, publish. Other jobs are commands."""
+
+
+for command in (db, load, demo, evaluate, recommend, versions, promote, rollback, doctor):
+    trainer.add_command(command)
