@@ -91,7 +91,7 @@ def _lists(
     values: tuple[list[str], int, str],
     places: dict[str, int],
 ) -> NDArray[np.int32]:
-    """[N, K] catalogue indices in order of rank, -1 where a list ends, or names a video newer than the marts."""
+    """[N, K] catalogue indices by rank; -1 where a list ends, or names a video newer than the marts."""
     lists_NK = np.full((len(values[0]), K), -1, np.int32)
     for user, rank, video in connection.execute(statement, values):
         lists_NK[user, rank] = places.get(video, -1)

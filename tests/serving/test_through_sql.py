@@ -32,10 +32,10 @@ def complete(connection: Connection, world: World) -> None:
 def indexed(
     migrated_template: Address, new_database: Callable[..., Address], server_address: Address
 ) -> Address:
-    """Large enough for an index, and clustered, as catalogues are."""
+    """Large enough for an index; of few real dimensions, as trained vectors are."""
     world = make_world(n_videos=11_000, n_users=120, dim=32, events_per_user=40, seed=4)
     rng = np.random.default_rng(4)
-    items = rng.normal(size=(60, 32))[rng.integers(0, 60, 11_000)] + rng.normal(size=(11_000, 32)) * 0.7
+    items = rng.normal(size=(11_000, 8)) @ rng.normal(size=(8, 32))
     items /= np.linalg.norm(items, axis=1, keepdims=True)
     world = World(**{**world.__dict__, "item_vectors": items.astype(np.float32)})
     address = new_database(migrated_template.parameters["dbname"])

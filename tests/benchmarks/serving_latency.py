@@ -1,0 +1,201 @@
+"""How long publishing takes and how quickly lists come, from a throw-away server on this machine.
+
+    python tests/benchmarks/serving_latency.py --videos 50000 --users 100000
+
+The catalogue is 200 clusters of unit vectors of 24 real dimensions (trained ones have few; independent noise
+in all 256 makes every neighbour equally far); 2,000 of the users have 20 to 160 decisions each. Every figure
+is taken over psycopg from processes of their own, server and clients on the same cores: see `uptime` first.
+"""
+
+import argparse
+import multiprocessing
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from serving.world import MARTS, app_user
+
+from trainer import migrations, release, server
+from trainer.database import Address, Connection, connect, open_connection
+
+ACTIVE_USERS, CLUSTERS, MAKERS = 2_000, 200, 300
+AGGREGATES = ["log_n_likes", "log_n_dislikes", "mean_log_price", "mean_log_duration", "mean_release_year"]
+QUESTIONS = {
+    "recommend, stored vector": "select * from public.recommend_videos(20, %(user)s)",
+    "recommend, vector computed live": "select * from public.recommend_videos(20, %(stale)s)",
+    "recommend, tag of 1 % of videos": (
+        "select * from public.recommend_videos(20, %(user)s, with_tags => '{percent}')"
+    ),
+    "recommend, max_per_maker 2": "select * from public.recommend_videos(20, %(user)s, max_per_maker => 2)",
+    "recommend, diversity 0.3": "select * from public.recommend_videos(20, %(user)s, diversity => 0.3)",
+    "recommend to a visitor": "select * from public.recommend_videos(20)",
+    "recommend, exact scan": "select * from recsys.recommend('app:' || %(user)s, 20, is_exact => true)",
+    "similar_videos": "select * from public.similar_videos(%(video)s, 20)",
+    "refresh_user_embedding": "select public.refresh_user_embedding(%(user)s) is null",
+    "explain_recommendation": "select * from public.explain_recommendation(%(video)s, %(user)s)",
+}
+
+
+def make_catalogue(connection: Connection, video_ids: list[str]) -> None:
+    """Videos with maker, one tag of a hundred and, every hundredth, the tag `percent`."""
+    with connection.cursor() as cursor:
+        with cursor.copy("copy public.videos (id, external_id, title, maker, source) from stdin") as copy:
+            for k, video in enumerate(video_ids):
+                copy.write_row((video, f"ext-{k}", f"Title {k}", f"maker {k % MAKERS}", "bench"))
+        cursor.execute(
+            "insert into public.tags (name)"
+            " select 'tag ' || n from generate_series(0, 99) n union select 'percent'"
+        )
+        cursor.execute("""
+            insert into public.video_tags
+            select videos.id, tags.id
+            from (select id, row_number() over (order by id) as n from public.videos) as videos
+            inner join public.tags
+                on tags.name = 'tag ' || (n / 7 % 100) or (tags.name = 'percent' and n % 100 = 0)
+        """)
+        cursor.execute(MARTS.encode())
+        cursor.execute(
+            "insert into marts.dim_videos (video_id, price, duration_seconds, released_on)"
+            " select id, 1000, 3600, '2020-01-01' from public.videos"
+        )
+
+
+def make_decisions(connection: Connection, video_ids: list[str], cluster_N: np.ndarray) -> None:
+    """Users who like two or three clusters; in the app's table and, as dbt leaves it, in the marts."""
+    rng = np.random.default_rng(1)
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(
+            "copy public.user_video_decisions (user_id, video_id, decision_type, created_at) from stdin"
+        ) as copy,
+    ):
+        for user in range(ACTIVE_USERS):
+            liked = np.flatnonzero(np.isin(cluster_N, rng.integers(0, CLUSTERS, 3)))
+            for video in rng.choice(liked, min(int(rng.integers(20, 160)), len(liked)), replace=False):
+                decision = "like" if rng.random() < 0.8 else "nope"
+                day = f"2026-{rng.integers(1, 10):02}-{rng.integers(1, 28):02}"
+                copy.write_row((app_user(user), video_ids[video], decision, day))
+    connection.execute("""
+        insert into marts.fct_interactions
+            (user_key, video_id, label, source, occurred_at, split, is_seen_only)
+        select 'app:' || user_id, video_id, (decision_type = 'like')::int, 'app', created_at, 'train', false
+        from public.user_video_decisions
+    """)
+
+
+def make_bundle(video_ids: list[str], cluster_N: np.ndarray, n_users: int, dim: int) -> release.VersionBundle:
+    """Vectors around the clusters' centres; a user tower that is near the identity."""
+    rng = np.random.default_rng(2)
+    latent = rng.normal(size=(CLUSTERS, 24))[cluster_N] + 0.7 * rng.normal(size=(len(cluster_N), 24))
+    items = (latent @ rng.normal(size=(24, dim))).astype(np.float32)
+    items += 0.5 * rng.normal(size=items.shape).astype(np.float32)
+    items /= np.linalg.norm(items, axis=1, keepdims=True)
+    users = rng.normal(size=(n_users, dim)).astype(np.float32)
+    users /= np.linalg.norm(users, axis=1, keepdims=True)
+    skip = np.concatenate([np.eye(dim), -0.3 * np.eye(dim), rng.normal(size=(dim, 5)) * 0.01], axis=1)
+    return release.VersionBundle(
+        version="202601010000",
+        embedding_dim=dim,
+        video_ids=video_ids,
+        item_vectors=items,
+        history_vectors=items * 0.3,
+        user_keys=[f"app:{app_user(k)}" for k in range(n_users)],
+        user_vectors=users,
+        tower_rows=[("skip", k, skip[k].tolist(), 0.0) for k in range(dim)],
+        config={
+            "history": {
+                "max_likes": 1000,
+                "max_dislikes": 100,
+                "pooling_exponent": 0.5,
+                "half_life_days": None,
+            },
+            "aggregates": [{"name": name, "mean": 1.0, "std": 1.0} for name in AGGREGATES],
+        },
+    )
+
+
+def ask(
+    parameters: dict[str, str], statement: str, video_ids: list[str], seed: int, seconds: float
+) -> np.ndarray:
+    """Milliseconds of each call of one client; the first ten, which warm its caches, are left out."""
+    rng, taken = np.random.default_rng(seed), []
+    with open_connection(Address(parameters), autocommit=True) as connection:
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            values = {
+                "user": app_user(int(rng.integers(0, ACTIVE_USERS // 2))),
+                "stale": app_user(int(rng.integers(ACTIVE_USERS // 2, ACTIVE_USERS))),
+                "video": video_ids[int(rng.integers(0, len(video_ids)))],
+            }
+            began = time.perf_counter()
+            connection.execute(statement.encode(), values).fetchall()
+            taken.append(time.perf_counter() - began)
+    return np.array(taken[10:] or taken) * 1000
+
+
+def measure(where: Address, video_ids: list[str], seconds: float) -> None:
+    """Each question from one client and from eight."""
+    print(f"{'':34}{'clients':>8}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}{'per s':>9}")
+    for name, statement in QUESTIONS.items():
+        for n_clients in (1, 8):
+            jobs = [(where.parameters, statement, video_ids, seed, seconds) for seed in range(n_clients)]
+            with multiprocessing.get_context("spawn").Pool(n_clients) as pool:
+                taken = pool.starmap(ask, jobs)
+            every = np.concatenate(taken)
+            rate = sum(len(one) / (one.sum() / 1000) for one in taken)
+            p50, p95, p99 = np.percentile(every, [50, 95, 99])
+            print(f"{name:34}{n_clients:8}{p50:9.2f}{p95:9.2f}{p99:9.2f}{rate:9.0f}", flush=True)
+
+
+def timed(what: str, work: Callable[[], object]) -> None:
+    began = time.perf_counter()
+    work()
+    print(f"{what}: {time.perf_counter() - began:.1f} s", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--videos", type=int, default=50_000)
+    parser.add_argument("--users", type=int, default=100_000)
+    parser.add_argument("--dim", type=int, default=256)
+    parser.add_argument("--seconds", type=float, default=4, help="of asking per figure")
+    parser.add_argument("--postgres", type=int, default=18, help="16 or 18")
+    options = parser.parse_args()
+    rng = np.random.default_rng(0)
+    video_ids = sorted(str(uuid.UUID(bytes=rng.bytes(16))) for _ in range(options.videos))
+    cluster_N = rng.integers(0, CLUSTERS, options.videos)
+    with server.throwaway(options.postgres) as where:
+        migrations.migrate(where)
+        with connect(where, autocommit=True) as connection:
+            make_catalogue(connection, video_ids)
+            make_decisions(connection, video_ids, cluster_N)
+            connection.execute("vacuum analyze")
+            bundle = make_bundle(video_ids, cluster_N, options.users, options.dim)
+            size = f"{options.videos:,} videos and {options.users:,} users x {options.dim}"
+            timed(f"write_version, {size}, with index", lambda: release.write_version(connection, bundle))
+            timed("promote", lambda: release.promote(connection, bundle.version, force=True))
+            timed("refresh of 2,000 changed users", lambda: _refresh_all(connection))
+            connection.execute(
+                "update recsys.user_embeddings set history_hash = null where user_key = any(%s)",
+                ([f"app:{app_user(k)}" for k in range(ACTIVE_USERS // 2, ACTIVE_USERS)],),
+            )
+            connection.execute("vacuum analyze recsys.user_embeddings")
+        measure(where, video_ids, options.seconds)
+
+
+def _refresh_all(connection: Connection) -> None:
+    active = [f"app:{app_user(k)}" for k in range(ACTIVE_USERS)]
+    connection.execute(
+        "update recsys.user_embeddings set history_hash = null where user_key = any(%s)", (active,)
+    )
+    connection.execute("select recsys.refresh_changed_users()")
+
+
+if __name__ == "__main__":
+    main()
