@@ -1,50 +1,48 @@
 {#-
-    Two ways to give the rows of CTE `pairs` that no file has split (`is_to_split`) to train, val and test. Each writes
-    the CTE `split_up`: the same rows with a column `split`, null where nothing was to be split.
+    Two ways to give the rows that no file has split (`is_to_split`) to train, val and test. Each writes the CTE
+    `split_up`: the rows of CTE `pairs` with a column `drawn_split`.
     Ratios are written into the SQL as decimal numbers, so that 0.29 of 100 rows is 29 and not 28.
 -#}
 
 {#-
-    Per user of n such rows: max(1, floor(n x ratio)) to test, as many by val_ratio to val, the rest to train; a user
-    with one row stays in train, a ratio of 0 takes none. Which rows: the first by md5 of user and video, so it is the
-    same on every machine and in whatever order rows come.
+    user_stratified, first half, where rows are sorted by user anyway: the place of each row in its user's draw, and
+    how many take part. The order is that of `lot`, md5(user_key, space, video's key): the same on every machine and in
+    whatever order rows come. The key is the external_id, where there is one: uuids differ between databases.
+-#}
+{% macro draw_lots(lines) -%}
+    {%- if var("split_strategy") == "temporal" -%}
+    cast(null as bigint) as draw,
+    cast(null as bigint) as n_draws
+    {%- else -%}
+    row_number() over (
+        partition by {{ lines }}.user_key, {{ lines }}.is_to_split
+        order by {{ lines }}.lot, {{ lines }}.video_id
+    ) as draw,
+    count(*) over (partition by {{ lines }}.user_key, {{ lines }}.is_to_split) as n_draws
+    {%- endif -%}
+{%- endmacro %}
+
+{#-
+    user_stratified, second half: of n rows max(1, floor(n x ratio)) to test, as many by val_ratio to val, the rest to
+    train; a user with one row stays in train, a ratio of 0 takes none.
 -#}
 {% macro user_stratified_split(pairs) -%}
-keyed as (
-    select
-        {{ pairs }}.*,
-        md5({{ pairs }}.user_key || ' ' || int_catalogue.video_key) collate "C" as lot
-    from {{ pairs }}
-    left join {{ ref("int_catalogue") }} as int_catalogue on {{ pairs }}.video_id = int_catalogue.video_id
-),
-
-drawn as (
-    select
-        keyed.*,
-        row_number() over (
-            partition by keyed.user_key, keyed.is_to_split order by keyed.lot, keyed.video_id
-        ) as draw,
-        count(*) over (partition by keyed.user_key, keyed.is_to_split) as n_rows
-    from keyed
-),
-
 shares as (
     select
-        drawn.*,
-        {{ share_of_rows("drawn.n_rows", var("test_ratio")) }} as n_test,
-        {{ share_of_rows("drawn.n_rows", var("val_ratio")) }} as n_val
-    from drawn
+        {{ pairs }}.*,
+        {{ share_of_rows(pairs ~ ".n_draws", var("test_ratio")) }} as n_test,
+        {{ share_of_rows(pairs ~ ".n_draws", var("val_ratio")) }} as n_val
+    from {{ pairs }}
 ),
 
 split_up as (
     select
         shares.*,
         case
-            when not shares.is_to_split then null
             when shares.draw <= shares.n_test then 'test'
             when shares.draw <= shares.n_test + shares.n_val then 'val'
             else 'train'
-        end as split
+        end as drawn_split
     from shares
 )
 {%- endmacro %}
@@ -93,11 +91,10 @@ split_up as (
     select
         {{ pairs }}.*,
         case
-            when not {{ pairs }}.is_to_split then null
             when {{ pairs }}.occurred_at > cuts.test_after then 'test'
             when {{ pairs }}.occurred_at > cuts.val_after then 'val'
             else 'train'
-        end as split
+        end as drawn_split
     from {{ pairs }}
     cross join cuts
 )

@@ -6,6 +6,7 @@
 {% macro as_time(text) -%}
     case
         when {{ text }} is null then null
+        when {{ text }} ~ '^[0-9]{1,10}$' then to_timestamp(cast({{ text }} as bigint))
         when {{ text }} ~ '^[0-9]{1,14}(\.[0-9]{1,12})?$'
             then
                 to_timestamp(

@@ -57,6 +57,8 @@ decided as (
 
 select
     items.item_no,
+    items.content_id,
+    items.catalogue_source,
     case when decided.n_videos = 1 then decided.match_rule end as match_rule,
     case when decided.n_videos = 1 then cast(decided.video_id as uuid) end as video_id,
     case

@@ -1,77 +1,65 @@
 with lines as (
     select
         int_matched_lines.*,
-        case
-            when int_matched_lines.fault is not null then int_matched_lines.fault
-            when int_suspicious_users.user_key is not null then 'suspicious_user'
-        end as exclusion
+        cast(md5(int_matched_lines.user_key || ' ' || int_matched_lines.video_key) as uuid) as lot,
+        coalesce(
+            int_matched_lines.fault,
+            case when int_suspicious_users.user_key is not null then 'suspicious_user' end
+        ) as exclusion
     from {{ ref("int_matched_lines") }} as int_matched_lines
     left join {{ ref("int_suspicious_users") }} as int_suspicious_users
         on int_matched_lines.user_key = int_suspicious_users.user_key
 ),
 
--- per user, video and kind the newest line is number 1
-ranked as (
+-- the lines of one user and video in a row: decisions before reviews, the newest of each first
+lined_up as (
     select
         lines.*,
-        row_number() over (
-            partition by lines.user_key, lines.video_id, lines.is_review
+        lag(lines.is_review) over (
+            partition by lines.user_key, lines.video_id, lines.exclusion is null
             order by
+                lines.is_review,
                 lines.occurred_at desc nulls last,
                 lines.load_id desc nulls first,
                 lines.line_number desc,
                 lines.label desc
-        ) as recency,
-        -- an eligible decision always carries a label, so its presence decides the pair
-        bool_or(not lines.is_review) over (partition by lines.user_key, lines.video_id) as is_decided
+        ) as is_review_before
     from lines
-    where lines.exclusion is null
 ),
 
-excluded as (
+decided as (
     select
-        lines.*,
-        lines.exclusion as outcome
-    from lines
-    where lines.exclusion is not null
-),
-
-eligible as (
-    select
-        ranked.*,
+        lined_up.*,
         case
-            when ranked.recency > 1 then 'duplicate'
-            when ranked.is_review and ranked.is_decided then 'overridden'
-            when ranked.label is null then 'seen_only'
+            when lined_up.exclusion is not null then lined_up.exclusion
+            when lined_up.is_review_before = lined_up.is_review then 'duplicate'
+            -- the newest review behind a decision: an eligible decision always carries a label
+            when not lined_up.is_review_before then 'overridden'
+            when lined_up.label is null then 'seen_only'
             else 'used'
         end as outcome
-    from ranked
+    from lined_up
+),
+
+to_split as (
+    select
+        decided.*,
+        decided.outcome = 'used' and decided.split is null as is_to_split
+    from decided
 )
 
 select
-    eligible.source,
-    eligible.load_id,
-    eligible.line_number,
-    eligible.user_key,
-    eligible.item_no,
-    eligible.video_id,
-    eligible.match_rule,
-    eligible.label,
-    eligible.occurred_at,
-    eligible.split,
-    eligible.outcome
-from eligible
-union all
-select
-    excluded.source,
-    excluded.load_id,
-    excluded.line_number,
-    excluded.user_key,
-    excluded.item_no,
-    excluded.video_id,
-    excluded.match_rule,
-    excluded.label,
-    excluded.occurred_at,
-    excluded.split,
-    excluded.outcome
-from excluded
+    to_split.source,
+    to_split.load_id,
+    to_split.line_number,
+    to_split.user_key,
+    to_split.item_no,
+    to_split.video_id,
+    to_split.match_rule,
+    to_split.label,
+    to_split.occurred_at,
+    to_split.outcome,
+    to_split.split,
+    to_split.is_to_split,
+    {{ draw_lots("to_split") }}
+from to_split

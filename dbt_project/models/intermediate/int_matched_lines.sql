@@ -1,44 +1,46 @@
 with file_lines as (
     select
         int_lines.source,
+        int_lines.source = 'review' as is_review,
         int_lines.load_id,
         int_lines.line_number,
-        coalesce(int_lines.app_user_id, int_user_links.app_user_id) as app_user_id,
-        int_lines.reviewer_id,
+        coalesce(int_user_links.app_key, int_lines.user_key) as user_key,
         int_lines.item_no,
         int_lines.stars,
         int_lines.decision,
         int_lines.happened_at,
         int_lines.split,
         int_item_videos.video_id,
+        int_item_videos.video_key,
         int_item_videos.match_rule,
         case when int_lines.item_no is null then 'no_content_id' else int_item_videos.fault end as item_fault
     from {{ ref("int_lines") }} as int_lines
     left join {{ ref("int_item_videos") }} as int_item_videos on int_lines.item_no = int_item_videos.item_no
-    left join {{ ref("int_user_links") }} as int_user_links on int_lines.reviewer_id = int_user_links.reviewer_id
+    left join {{ ref("int_user_links") }} as int_user_links on int_lines.user_key = int_user_links.reviewer_key
 ),
 
 app_lines as (
     select
         'app' as source,
+        false as is_review,
         -- the live table is younger than any file, and its decisions younger than the likes of its first days
         cast(null as bigint) as load_id,
         cast(case stg_app__decisions.app_table when 'likes' then 1 else 2 end as bigint) as line_number,
-        stg_app__decisions.user_id as app_user_id,
-        cast(null as text) as reviewer_id,
+        'app:' || stg_app__decisions.user_id as user_key,
         cast(null as integer) as item_no,
         cast(null as numeric) as stars,
         lower({{ trimmed("stg_app__decisions.decision") }}) as decision,
         stg_app__decisions.happened_at,
         cast(null as text) as split,
-        int_videos.video_id,
+        int_catalogue.video_id,
+        int_catalogue.video_key,
         'app' as match_rule,
         case
             when stg_app__decisions.video_id is null then 'no_content_id'
-            when int_videos.video_id is null then 'unknown_video'
+            when int_catalogue.video_id is null then 'unknown_video'
         end as item_fault
     from {{ ref("stg_app__decisions") }} as stg_app__decisions
-    left join {{ ref("int_videos") }} as int_videos on stg_app__decisions.video_id = int_videos.video_id
+    left join {{ ref("int_catalogue") }} as int_catalogue on stg_app__decisions.video_id = int_catalogue.video_id
 ),
 
 lines as (
@@ -49,35 +51,19 @@ lines as (
 
 labelled as (
     select
-        lines.source,
-        lines.source = 'review' as is_review,
-        lines.load_id,
-        lines.line_number,
-        case
-            when lines.app_user_id is not null then 'app:' || lines.app_user_id
-            else 'review:' || lines.reviewer_id
-        end as user_key,
-        lines.item_no,
-        lines.stars,
+        lines.*,
         case when lines.happened_at <= now() then lines.happened_at end as occurred_at,
-        lines.split,
-        lines.video_id,
-        lines.match_rule,
-        lines.item_fault,
         cast(
             case
-                when lines.source = 'review'
-                    then
-                        case
-                            when lines.stars >= {{ var("min_stars") }} then 1
-                            when lines.stars <= {{ var("max_negative_stars") }} then 0
-                        end
-                when lines.decision ~ '^[01](\.0+)?$' then cast(left(lines.decision, 1) as integer)
+                when lines.stars >= {{ var("min_stars") }} then 1
+                when lines.stars <= {{ var("max_negative_stars") }} then 0
+                when lines.decision in ('1', '0') then cast(lines.decision as integer)
+                when lines.decision ~ '^[01]\.0+$' then cast(left(lines.decision, 1) as integer)
                 else decision_labels.label
             end as smallint
         ) as label,
         case
-            when lines.source = 'review'
+            when lines.is_review
                 then
                     case
                         when lines.stars > 0 and lines.stars <= {{ var("stars_max") }} then null
@@ -102,6 +88,7 @@ select
     labelled.occurred_at,
     labelled.split,
     labelled.video_id,
+    labelled.video_key,
     labelled.match_rule,
     labelled.label,
     case

@@ -9,10 +9,16 @@ with eligible as (
 
 -- only these can break a rule: everything below looks at a few users, however many there are
 busy_users as (
-    select eligible.user_key
-    from eligible
-    group by eligible.user_key
+    select int_lines.user_key
+    from {{ ref("int_lines") }} as int_lines
+    group by int_lines.user_key
     having count(*) >= {{ thresholds | min if thresholds else "null" }}
+    union
+    select int_user_links.app_key as user_key
+    from {{ ref("int_user_links") }} as int_user_links
+    union
+    select 'app:' || stg_app__decisions.user_id as user_key
+    from {{ ref("stg_app__decisions") }} as stg_app__decisions
 ),
 
 events as (
@@ -48,16 +54,6 @@ bursts as (
     having max(minutes.n_events) >= {{ var("suspicious_events_per_minute") or "null" }}
 ),
 
--- what is usual is taken from everybody: where all reviews have five stars, five stars say nothing
-all_reviews as (
-    select
-        eligible.stars,
-        count(*) / sum(count(*)) over () as share
-    from eligible
-    where eligible.is_review
-    group by eligible.stars
-),
-
 one_rating as (
     select
         events.user_key,
@@ -71,13 +67,17 @@ one_rating as (
         and min(events.stars) = max(events.stars)
 ),
 
+-- what is usual is taken from everybody: where all reviews have five stars, five stars say nothing
 identical_stars as (
     select
         one_rating.user_key,
         'all ' || one_rating.n_reviews || ' reviews have ' || trim_scale(one_rating.stars) || ' stars' as reason
     from one_rating
-    inner join all_reviews on one_rating.stars = all_reviews.stars
-    where all_reviews.share < {{ var("suspicious_identical_stars_usual") }}
+    where {{ var("suspicious_identical_stars_usual") }} > (
+        select avg(cast(eligible.stars = one_rating.stars as integer))
+        from eligible
+        where eligible.is_review
+    )
 ),
 
 makers as (

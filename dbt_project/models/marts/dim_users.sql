@@ -1,27 +1,10 @@
-with interactions as (
-    select
-        fct_interactions.user_key,
-        fct_interactions.label,
-        fct_interactions.occurred_at,
-        int_catalogue.price,
-        fct_interactions.split = 'train' as is_training
-    from {{ ref("fct_interactions") }} as fct_interactions
-    inner join {{ ref("int_catalogue") }} as int_catalogue
-        on fct_interactions.video_id = int_catalogue.video_id
-),
-
 -- what describes a user is taken from the training split alone: the rest is what a model is tested on
-training as (
+with training as (
     select
-        interactions.user_key,
-        cast(count(*) filter (where interactions.is_training and interactions.label = 1) as integer) as n_likes,
-        cast(count(*) filter (where interactions.is_training and interactions.label = 0) as integer) as n_dislikes,
-        min(interactions.occurred_at) filter (where interactions.is_training) as first_at,
-        max(interactions.occurred_at) filter (where interactions.is_training) as last_at,
-        cast(avg(interactions.price) filter (where interactions.is_training and interactions.label = 1) as real)
-            as price_preference
-    from interactions
-    group by interactions.user_key
+        int_user_training.*,
+        coalesce(cardinality(int_user_training.liked_video_ids), 0) as n_likes,
+        coalesce(cardinality(int_user_training.disliked_video_ids), 0) as n_dislikes
+    from {{ ref("int_user_training") }} as int_user_training
 ),
 
 users as (
@@ -31,7 +14,7 @@ users as (
         coalesce(training.n_dislikes, 0) as n_dislikes,
         training.first_at,
         training.last_at,
-        training.price_preference,
+        cast(training.price_preference as real) as price_preference,
         int_suspicious_users.user_key is not null as is_suspicious,
         int_suspicious_users.suspicion_reason
     from training

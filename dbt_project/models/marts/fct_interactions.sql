@@ -1,14 +1,8 @@
 with pairs as (
     select
-        int_line_outcomes.user_key,
-        int_line_outcomes.video_id,
-        int_line_outcomes.label,
-        int_line_outcomes.source,
-        int_line_outcomes.match_rule,
-        int_line_outcomes.occurred_at,
+        int_line_outcomes.*,
         int_line_outcomes.outcome = 'seen_only' as is_seen_only,
-        case when int_line_outcomes.outcome = 'used' then int_line_outcomes.split end as file_split,
-        int_line_outcomes.outcome = 'used' and int_line_outcomes.split is null as is_to_split
+        int_line_outcomes.outcome = 'used' and int_line_outcomes.split is not null as is_split_from_file
     from {{ ref("int_line_outcomes") }} as int_line_outcomes
     where int_line_outcomes.outcome in ('used', 'seen_only')
 ),
@@ -33,7 +27,11 @@ select
     split_up.source,
     split_up.match_rule,
     split_up.occurred_at,
-    coalesce(split_up.file_split, split_up.split) as split,
+    case
+        when split_up.is_seen_only then null
+        when split_up.is_split_from_file then split_up.split
+        else split_up.drawn_split
+    end as split,
     split_up.is_seen_only,
-    split_up.file_split is not null as is_split_from_file
+    split_up.is_split_from_file
 from split_up

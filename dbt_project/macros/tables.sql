@@ -1,0 +1,55 @@
+{#-
+    dbt makes a table with a contract empty, with its keys, and then inserts: single-threaded, each row through every
+    index. Here the rows come first, so that the query may run in parallel, and keys and checks after, built in bulk:
+    half the time for six million rows. What is enforced is the same.
+-#}
+{% macro postgres__create_table_as(temporary, relation, sql) -%}
+    {%- set has_contract = config.get("contract").enforced and not temporary -%}
+    {%- if has_contract -%}
+        {{ get_assert_columns_equivalent(sql) }}
+    {%- endif %}
+    create {% if temporary %}temporary {% elif config.get("unlogged", default=false) %}unlogged {% endif -%}
+    table {{ relation }} as (
+        {{ get_select_subquery(sql) if has_contract else sql }}
+    );
+    {%- set constraints = added_constraints() if has_contract else [] -%}
+    {%- if constraints %}
+    alter table {{ relation }} {{ constraints | join(", ") }};
+    {%- endif -%}
+{%- endmacro %}
+
+{#- The contract's not null, keys and checks as clauses of one `alter table`. -#}
+{% macro added_constraints() %}
+    {%- set clauses = [] -%}
+    {%- for column in model.columns.values() -%}
+        {%- for constraint in column.constraints -%}
+            {%- if constraint.type != "not_null" -%}
+                {%- do exceptions.raise_compiler_error(
+                    "column " ~ column.name ~ ": write a " ~ constraint.type ~ " constraint at the model") -%}
+            {%- endif -%}
+            {%- do clauses.append("alter column " ~ column.name ~ " set not null") -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {%- for constraint in adapter.render_raw_model_constraints(raw_constraints=model.constraints) -%}
+        {%- do clauses.append("add " ~ constraint) -%}
+    {%- endfor -%}
+    {{ return(clauses) }}
+{% endmacro %}
+
+{#-
+    Memory for this model's transaction only: `set local` cannot leak to the next client of a pooler. Sorts of six
+    million rows spill to disk at the server's default of a few MB, and index builds too.
+-#}
+{% macro set_memory() -%}
+    {%- if execute %}
+    set local work_mem = '{{ var("work_mem_mb") }}MB';
+    set local maintenance_work_mem = '{{ 2 * var("work_mem_mb") }}MB';
+    set local jit = off
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro analyze_table() -%}
+    {%- if execute and model.config.materialized != "view" -%}
+        analyze {{ this }}
+    {%- endif -%}
+{%- endmacro %}
