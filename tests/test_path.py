@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer import pipeline, release
+from trainer import pipeline, release, switch
 from trainer.database import Address, Connection, connect
 from trainer.demo_data import SAMPLE, VIDEOS_FILE
 from trainer.load import load_files
@@ -129,7 +129,7 @@ def test_a_second_version_takes_over_and_rollback_returns(checkerboard: Released
     )
     active = "select version from recsys.embedding_model_versions where is_active"
     assert checkerboard.connection.execute(active).fetchone() == (second.version,)
-    pipeline.switch(checkerboard.address, checkerboard.out_dir, None)
+    switch.switch(checkerboard.address, checkerboard.out_dir, None)
     assert checkerboard.connection.execute(active).fetchone() == (checkerboard.version,)
     manifest = json.loads((checkerboard.out_dir / "two_tower/latest/manifest.json").read_text())
     assert manifest["current"]["version"] == checkerboard.version

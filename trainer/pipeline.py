@@ -14,17 +14,13 @@ from trainer.artifacts import write_artifacts
 from trainer.baselines import NAMES
 from trainer.database import Address, Connection, connect
 from trainer.errors import ReleaseError
+from trainer.judge_served import print_judgement
 from trainer.judging import Judgement, judge
-from trainer.manifest import version_folder
 from trainer.mart import DISLIKE, LIKE, Mart, read_mart
-from trainer.publish import promote_artifacts, publish_artifacts
-from trainer.settings import load_settings
-from trainer.storage import open_storage
 from trainer.store import LocalFolder
+from trainer.switch import promote_files
 from trainer.trained import EpochRecord, TrainedModel
 from trainer.training import TrainingConfig, fit
-
-SHOWN_METRICS = ("recall@20", "ndcg@20", "precision@10", "hit_rate@20", "auc", "coverage@20", "dislike@20")
 
 
 @dataclass(frozen=True)
@@ -80,32 +76,6 @@ def run(where: Address, config: TrainingConfig | None = None, job: Job | None = 
     return outcome
 
 
-def switch(where: Address, out_dir: Path, version: str | None, *, force: bool = False) -> None:
-    """Promote a version, or with None roll back: the database in one transaction, then the artifacts."""
-    with connect(where, autocommit=True) as connection:
-        switched = (
-            release.rollback(connection) if version is None else release.promote(connection, version, force)
-        )
-    now = str(switched["version"])
-    previous = switched.get("previous_version")
-    console.say(f"version {now} serves now" + (f", after {previous}" if previous else ""))
-    local = LocalFolder(out_dir)
-    if local.keys(version_folder(now)):
-        _promote_files(local, now)
-    else:
-        console.say(f"its files are not in {out_dir}; `python -m trainer fetch {now}` brings them")
-
-
-def evaluate_served(where: Address, baselines: Sequence[str]) -> None:
-    """Score the version that serves on the marts as they are now, beside baselines; writes nothing."""
-    with connect(where, autocommit=True) as connection:
-        mart = read_mart(connection)
-        champion = gate.read_champion(connection, mart)
-    if champion is None:
-        raise ReleaseError("no version is active", "train one with `python -m trainer`")
-    print_judgement(judge(mart, None, champion, baselines, lambda line: console.say(f"  {line}")))
-
-
 def train(mart: Mart, config: TrainingConfig) -> TrainedModel:
     """`fit` with a bar on a terminal and a line per epoch elsewhere."""
     with console.progress() as bars:
@@ -121,21 +91,12 @@ def train(mart: Mart, config: TrainingConfig) -> TrainedModel:
         return fit(mart, config, show)
 
 
-def print_judgement(judgement: Judgement) -> None:
-    """The model beside champion and baselines, best NDCG first."""
-    ordered = sorted(judgement.evaluations, key=lambda e: -e.metrics["ndcg@20"])
-    names = [name for name in SHOWN_METRICS if np.isfinite(judgement.own.metrics.get(name, np.nan))]
-    rows = [[e.name, *(f"{e.metrics.get(name, np.nan):.4f}" for name in names)] for e in ordered]
-    title = (
-        f"On the {judgement.split} split, {len(judgement.own.user_rows):,} users, the whole catalogue ranked"
-    )
-    console.table(title, ["model", *names], rows)
-
-
 def _release(connection: Connection, mart: Mart, model: TrainedModel, job: Job, outcome: Outcome) -> None:
     """Artifacts first (checked against the model), then the version, the gate, the switch, Storage."""
     version = release.next_version(connection)
-    folder = write_artifacts(job.out_dir, version, model, mart, outcome.judgement.metrics())
+    folder = write_artifacts(
+        job.out_dir, version, model, mart, outcome.judgement.metrics(), git_commit=_git_commit()
+    )
     release.write_version(connection, _bundle(mart, model, version, job, outcome.judgement))
     outcome.version = version
     console.say(f"version {version} is written, its files are in {folder}")
@@ -147,15 +108,7 @@ def _release(connection: Connection, mart: Mart, model: TrainedModel, job: Job, 
     outcome.is_promoted = True
     previous = switched.get("previous_version")
     console.say(f"version {version} serves now" + (f", after {previous}" if previous else ""))
-    _promote_files(LocalFolder(job.out_dir), version)
-
-
-def _promote_files(local: LocalFolder, version: str) -> None:
-    promote_artifacts(local, version)
-    storage = open_storage(load_settings())
-    if storage is not None:
-        publish_artifacts(local, storage, version)
-        console.say(f"its files are in {storage}")
+    promote_files(LocalFolder(job.out_dir), version)
 
 
 def _bundle(

@@ -10,7 +10,7 @@ from trainer.cli.databases import db
 from trainer.cli.files import demo, load
 from trainer.cli.looking import doctor, recommend
 from trainer.cli.options import database_option
-from trainer.cli.versions import evaluate, promote, rollback, versions
+from trainer.cli.versions import evaluate, fetch, promote, publish, rollback, sync, versions
 from trainer.database import DriverError, refusal
 from trainer.errors import MartelloError
 
@@ -47,5 +47,18 @@ def trainer(context: click.Context, database_url: str | None) -> None:
     """Train the two towers from the marts, evaluate, gate, publish. Other jobs are commands."""
 
 
-for command in (db, load, demo, evaluate, recommend, versions, promote, rollback, doctor):
+for command in (
+    db,
+    load,
+    demo,
+    evaluate,
+    recommend,
+    versions,
+    promote,
+    rollback,
+    sync,
+    publish,
+    fetch,
+    doctor,
+):
     trainer.add_command(command)

@@ -17,10 +17,7 @@ def db() -> None:
     "--postgres-version", type=click.Choice(["18", "16"]), help="For a new data directory. Default 18."
 )
 def db_start(postgres_version: str | None) -> None:
-    """Start the embedded Postgres on 127.0.0.1:54322 and bring our tables up to date.
-
-    A Postgres that listens there already (a local Supabase) is used as it is.
-    """
+    """Start the embedded Postgres on 127.0.0.1:54322, or use the Postgres that listens there already."""
     from trainer import server
 
     port = load_settings().pgport

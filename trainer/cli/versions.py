@@ -7,6 +7,8 @@ import click
 from trainer import console
 from trainer.cli.options import baseline_names, database_option, out_dir_option, where
 from trainer.database import connect
+from trainer.errors import StorageError
+from trainer.settings import load_settings
 
 
 @click.command()
@@ -34,9 +36,9 @@ def versions(database_url: str | None) -> None:
 @click.option("--force", is_flag=True, help="Also a version that the gate refused; logged.")
 def promote(database_url: str | None, out_dir: Path, version: str, force: bool) -> None:
     """Make VERSION the one that serves: vectors, user tower and artifacts together."""
-    from trainer import pipeline
+    from trainer import switch
 
-    pipeline.switch(where(database_url), out_dir, version, force=force)
+    switch.switch(where(database_url), out_dir, version, force=force)
 
 
 @click.command()
@@ -44,16 +46,63 @@ def promote(database_url: str | None, out_dir: Path, version: str, force: bool) 
 @out_dir_option
 def rollback(database_url: str | None, out_dir: Path) -> None:
     """Back to the version that served before; again goes further back."""
-    from trainer import pipeline
+    from trainer import switch
 
-    pipeline.switch(where(database_url), out_dir, None)
+    switch.switch(where(database_url), out_dir, None)
 
 
 @click.command()
 @database_option
 @click.option("--baselines", default="all", show_default=True, help="Comma separated, `all` or `none`.")
-def evaluate(database_url: str | None, baselines: str) -> None:
+@click.option(
+    "--through-sql", is_flag=True, help="Ask recommend_videos itself: exact, then index, then filters."
+)
+def evaluate(database_url: str | None, baselines: str, through_sql: bool) -> None:
     """Score the version that serves, and baselines, on the marts as they are now."""
-    from trainer import pipeline
+    from trainer import judge_served
 
-    pipeline.evaluate_served(where(database_url), baseline_names(baselines))
+    if through_sql:
+        judge_served.evaluate_sql(where(database_url))
+    else:
+        judge_served.evaluate_served(where(database_url), baseline_names(baselines))
+
+
+@click.command()
+@database_option
+@out_dir_option
+def sync(database_url: str | None, out_dir: Path) -> None:
+    """Vectors for new and changed videos and users from the version that serves, without training."""
+    from trainer.storage import open_storage
+    from trainer.sync import sync as synchronise
+
+    with connect(where(database_url), autocommit=True) as connection:
+        console.say(str(synchronise(connection, out_dir, open_storage(load_settings()))))
+
+
+@click.command()
+@out_dir_option
+@click.argument("version", required=False)
+def fetch(out_dir: Path, version: str | None) -> None:
+    """Bring VERSION (the current one) from Storage into the folder, every file verified."""
+    from trainer.fetch import fetch as bring
+    from trainer.storage import open_storage
+
+    storage = open_storage(load_settings())
+    if storage is None:
+        raise StorageError("there is no Storage to fetch from", "set SUPABASE_URL and SUPABASE_SECRET_KEY")
+    console.say(f"{bring(storage, out_dir, version)} is as it was published")
+
+
+@click.command()
+@database_option
+@out_dir_option
+@click.argument("version", required=False)
+@click.option("--storage-only", is_flag=True, help="Upload the files only; the database is not touched.")
+def publish(database_url: str | None, out_dir: Path, version: str | None, storage_only: bool) -> None:
+    """Promote VERSION (the folder's current one) in the database and in Storage."""
+    from trainer import switch
+
+    if storage_only:
+        switch.publish_files(out_dir, version)
+    else:
+        switch.switch(where(database_url), out_dir, version or switch.current_version(out_dir))
