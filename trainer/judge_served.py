@@ -14,14 +14,16 @@ from trainer.through_sql import evaluate_through_sql
 SHOWN_METRICS = ("recall@20", "ndcg@20", "precision@10", "hit_rate@20", "auc", "coverage@20", "dislike@20")
 
 
-def evaluate_served(where: Address, baselines: Sequence[str]) -> None:
+def evaluate_served(where: Address, baselines: Sequence[str], *, is_tuned: bool = False) -> None:
     """Score the version that serves on the marts as they are now, beside baselines; writes nothing."""
     with connect(where, autocommit=True) as connection:
         mart = read_mart(connection)
         champion = gate.read_champion(connection, mart)
     if champion is None:
         raise ReleaseError("no version is active", "train one with `python -m trainer`")
-    print_judgement(judge(mart, None, champion, baselines, lambda line: console.say(f"  {line}")))
+    print_judgement(
+        judge(mart, None, champion, baselines, lambda line: console.say(f"  {line}"), is_tuned=is_tuned)
+    )
 
 
 def evaluate_sql(where: Address) -> None:

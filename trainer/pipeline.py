@@ -15,7 +15,7 @@ from trainer.baselines import NAMES
 from trainer.database import Address, Connection, connect
 from trainer.errors import ReleaseError
 from trainer.judge_served import print_judgement
-from trainer.judging import Judgement, judge
+from trainer.judging import Judgement, feature_importance, judge
 from trainer.mart import DISLIKE, LIKE, Mart, read_mart
 from trainer.store import LocalFolder
 from trainer.switch import promote_files
@@ -29,6 +29,8 @@ class Job:
 
     out_dir: Path = Path("artifacts")
     baselines: Sequence[str] = NAMES
+    tunes_baselines: bool = False
+    """Choose each baseline's settings on held-out training likes: minutes instead of seconds."""
     is_dry_run: bool = False
     """Train and evaluate; write nothing anywhere."""
     is_published: bool = True
@@ -66,7 +68,9 @@ def run(where: Address, config: TrainingConfig | None = None, job: Job | None = 
             model = train(mart, config)
         with _timed(seconds, "evaluate"):
             champion = gate.read_champion(connection, mart)
-            judgement = judge(mart, model, champion, job.baselines, lambda line: console.say(f"  {line}"))
+            judgement = judge(
+                mart, model, champion, job.baselines, _say_indented, is_tuned=job.tunes_baselines
+            )
         print_judgement(judgement)
         outcome = Outcome(judgement, seconds=seconds)
         if not job.is_dry_run:
@@ -135,6 +139,7 @@ def _bundle(
         model_path=f"two_tower/{version}",
         evaluations=[row for e in judgement.evaluations for row in e.rows(judgement.split)],
         evaluation_users=gate.user_rows(judgement.evaluations, mart.user_keys),
+        feature_importance=feature_importance(mart, model),
     )
 
 
@@ -159,6 +164,10 @@ def _size(mart: Mart) -> str:
         f"{len(rows):,} interactions ({likes:,} likes, {dislikes:,} dislikes)"
         f" of {len(mart.user_keys):,} users with {len(mart.catalogue):,} videos"
     )
+
+
+def _say_indented(line: str) -> None:
+    console.say(f"  {line}")
 
 
 def _git_commit() -> str | None:

@@ -32,6 +32,25 @@ def out_dir_option(command: Command) -> Command:
     )(command)
 
 
+def baselines_option(command: Command) -> Command:
+    """`--baselines`."""
+    return click.option(
+        "--baselines",
+        default="all",
+        show_default=True,
+        help="Models to score beside ours: comma separated, `all` or `none`.",
+    )(command)
+
+
+def tune_baselines_option(command: Command) -> Command:
+    """`--tune-baselines`."""
+    return click.option(
+        "--tune-baselines",
+        is_flag=True,
+        help="Choose each baseline's settings on held-out training likes: minutes instead of seconds.",
+    )(command)
+
+
 def baseline_names(text: str) -> tuple[str, ...]:
     """The models to score beside ours. Raises UsageError for a name that is not one."""
     from trainer.baselines import NAMES

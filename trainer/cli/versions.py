@@ -5,7 +5,14 @@ from pathlib import Path
 import click
 
 from trainer import console
-from trainer.cli.options import baseline_names, database_option, out_dir_option, where
+from trainer.cli.options import (
+    baseline_names,
+    baselines_option,
+    database_option,
+    out_dir_option,
+    tune_baselines_option,
+    where,
+)
 from trainer.database import connect
 from trainer.errors import StorageError
 from trainer.settings import load_settings
@@ -53,18 +60,18 @@ def rollback(database_url: str | None, out_dir: Path) -> None:
 
 @click.command()
 @database_option
-@click.option("--baselines", default="all", show_default=True, help="Comma separated, `all` or `none`.")
+@baselines_option
 @click.option(
     "--through-sql", is_flag=True, help="Ask recommend_videos itself: exact, then index, then filters."
 )
-def evaluate(database_url: str | None, baselines: str, through_sql: bool) -> None:
+def evaluate(database_url: str | None, baselines: str, tune_baselines: bool, through_sql: bool) -> None:
     """Score the version that serves, and baselines, on the marts as they are now."""
     from trainer import judge_served
 
     if through_sql:
         judge_served.evaluate_sql(where(database_url))
     else:
-        judge_served.evaluate_served(where(database_url), baseline_names(baselines))
+        judge_served.evaluate_served(where(database_url), baseline_names(baselines), is_tuned=tune_baselines)
 
 
 @click.command()
