@@ -82,9 +82,14 @@ def add_videos(connection: Connection, catalogue: Catalogue, chosen: range) -> N
 
 def publish(connection: Connection, out_dir: Path, version: str, model: TrainedModel, world: Mart) -> None:
     """The model as an active version, in the database and in the folder."""
+    release_of(connection, version, model, world)
+    write_artifacts(out_dir, version, model, world, {})
+
+
+def release_of(connection: Connection, version: str, model: TrainedModel, world: Mart) -> None:
+    """The model as an active version, in the database."""
     release.write_version(connection, bundle_of(version, model, world))
     release.promote(connection, version, force=True)
-    write_artifacts(out_dir, version, model, world, {})
 
 
 def bundle_of(version: str, model: TrainedModel, world: Mart, **changes: object) -> release.VersionBundle:
