@@ -157,9 +157,8 @@ def pairs_of(rows: Interactions, n_users: int, most: int, half_life_days: float 
     starts = np.concatenate(([0], np.cumsum(counts)))
     users = rows.user_index[order]
     items, times = rows.item_index[order].astype(np.int64), rows.occurred_at[order]
-    weights = recency_weights(
-        times, times[np.minimum(starts[:-1], max(len(times) - 1, 0))][users], half_life_days
-    )
+    newest = np.repeat(times[starts[:-1][counts > 0]], counts[counts > 0])
+    weights = recency_weights(times, newest, half_life_days)
     kept = np.arange(len(order)) - starts[:-1][users] < most
     return Pairs(starts, items, weights).keep(kept)
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from trainer.linear import randomized_svd
+from trainer.linear import leading_directions
 
 N_BUCKETS = 1 << 14
 N_GRAMS = (2, 3, 4)
@@ -73,7 +73,7 @@ def fit_text(texts: list[str]) -> TextEncoder | None:
     idf = np.log((1 + counts.shape[0]) / (1 + documents)).astype(np.float16).astype(np.float32)
     weighted = _weighted(counts, idf)
     k = min(N_COMPONENTS, counts.shape[0] - 1)
-    _, s, v = randomized_svd(weighted, k, seed=0)
+    v, s = leading_directions(weighted, k, seed=0)
     # components scaled to unit mean square: the tower's linear layer sees numbers of one size
     projection = v * (np.sqrt(counts.shape[0]) / np.maximum(s, 1e-3 * s[0]))
     # through float16, so that a model read back from its file computes the same

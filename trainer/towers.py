@@ -1,19 +1,17 @@
-"""The two towers. Shapes: B users, N videos, D dimensions, K aggregates, C content width.
+"""The two towers. Shapes: B users, N videos, D dimensions, K aggregates, I known videos, G categories, E numbers.
 
-Item: unit vector v and history vector h.   User: u = normalise(S x + s0 + O relu(H x + h0)), x = [p; q; a], with p and q
-the pooled history vectors of likes and dislikes and a the aggregates. Score = u . v, a cosine. No user ids anywhere:
-the user tower is arithmetic over rows of a table, the same in PyTorch, ONNX and SQL.
+Item: unit vector v and history vector h. User: u = normalise(S x + s0 + O relu(H x + h0)), x = [p; q; a], p and q
+the pooled history vectors of likes and dislikes, a the aggregates. Score = u . v, a cosine. No user ids: the user
+tower is arithmetic over rows of a table, the same in PyTorch, ONNX and SQL.
 """
 
 from collections.abc import Iterator
 
 import torch
-import torch.nn.functional as F
 from torch import nn
+from torch.nn import functional
 
 from trainer.features import ItemFeatures
-
-CONTENT_WIDTH = 128  # C: wide enough for 64 text components beside the categories
 
 
 class ItemTower(nn.Module):
@@ -27,33 +25,36 @@ class ItemTower(nn.Module):
         self.id_embedding_ID = nn.Parameter(torch.zeros(n_videos + 1, dim))
         self.id_history_ID = nn.Parameter(torch.zeros(n_videos + 1, dim))
         self.has_content = n_categories + n_dense > 0
-        if self.has_content:
-            self.category_GC = nn.Parameter(torch.randn(n_categories + 1, CONTENT_WIDTH) * 0.3)
-            self.dense = nn.Linear(n_dense, CONTENT_WIDTH, bias=False) if n_dense else None
-            self.content_embedding = nn.Linear(CONTENT_WIDTH, dim, bias=False)
-            self.content_history = nn.Linear(CONTENT_WIDTH, dim, bias=False)
-            for layer in (self.content_embedding, self.content_history):
-                nn.init.normal_(layer.weight, std=0.1 / CONTENT_WIDTH**0.5)  # small: the warm start leads
+        # one table for both vectors: [:, :D] for the video, [:, D:] for histories; zeros, until the start fits them
+        self.category_G2D = nn.Parameter(torch.zeros(n_categories + 1, 2 * dim))
+        self.dense_E2D = nn.Parameter(torch.zeros(n_dense, 2 * dim))
 
     def content(self, features: ItemFeatures) -> torch.Tensor:
-        """The content of videos as one vector each, [N, C]."""
-        weighted = features.category_weight * (features.category_index > 0)
-        rows = F.embedding(features.category_index, self.category_GC, sparse=self.sparse)
-        summed = torch.einsum("nl,nlc->nc", weighted, rows)
-        return torch.tanh(summed + self.dense(features.dense) if self.dense is not None else summed)
+        """What content says of videos: a sum over their categories and numbers [N, 2D]."""
+        numbers = features.dense @ self.dense_E2D
+        if torch.compiler.is_exporting():  # EmbeddingBag leaves a slow loop in ONNX: gather and sum there
+            weights = features.category_weight * (features.category_index > 0)
+            return numbers + torch.einsum("nl,nld->nd", weights, self.category_G2D[features.category_index])
+        return numbers + functional.embedding_bag(
+            features.category_index,
+            self.category_G2D,
+            per_sample_weights=features.category_weight,
+            mode="sum",
+            padding_idx=0,
+            sparse=self.sparse,
+        )
 
     def forward(
         self, features: ItemFeatures, keep_id: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """(v [N, D] of unit length, h [N, D]). `keep_id` [N] bool: False stands the video on its content alone."""
+        """(v [N, D] of unit length, h [N, D]). `keep_id` [N]: where False, content alone must do."""
         ids = features.id_index if keep_id is None else features.id_index * keep_id
-        v_ND = F.embedding(ids, self.id_embedding_ID, sparse=self.sparse)
-        h_ND = F.embedding(ids, self.id_history_ID, sparse=self.sparse)
+        v_ND = functional.embedding(ids, self.id_embedding_ID, sparse=self.sparse)
+        h_ND = functional.embedding(ids, self.id_history_ID, sparse=self.sparse)
         if self.has_content:
-            content_NC = self.content(features)
-            v_ND = v_ND + self.content_embedding(content_NC)
-            h_ND = h_ND + self.content_history(content_NC)
-        return F.normalize(v_ND, dim=1), h_ND
+            content_v_ND, content_h_ND = self.content(features).chunk(2, dim=1)
+            v_ND, h_ND = v_ND + content_v_ND, h_ND + content_h_ND
+        return functional.normalize(v_ND, dim=1), h_ND
 
 
 class UserTower(nn.Module):
@@ -65,7 +66,7 @@ class UserTower(nn.Module):
         self.skip = nn.Linear(width, dim)
         with torch.no_grad():
             self.skip.weight.zero_()
-            self.skip.weight[:, :dim] = torch.eye(dim)
+            self.skip.weight[:, :dim] = torch.eye(dim)  # the start's users are their pooled likes
             self.skip.bias.zero_()
         self.hidden = nn.Linear(width, hidden_units) if hidden_units else None
         self.output = nn.Linear(hidden_units, dim, bias=False) if hidden_units else None
@@ -74,11 +75,15 @@ class UserTower(nn.Module):
 
     def forward(self, p_BD: torch.Tensor, q_BD: torch.Tensor, a_BK: torch.Tensor) -> torch.Tensor:
         """u [B, D] of unit length."""
+        return functional.normalize(self.unscaled(p_BD, q_BD, a_BK), dim=1)
+
+    def unscaled(self, p_BD: torch.Tensor, q_BD: torch.Tensor, a_BK: torch.Tensor) -> torch.Tensor:
+        """u [B, D] before it is brought to unit length: in training its length says how sure the tower is."""
         x = torch.cat([p_BD, q_BD, a_BK], dim=1)
         u = self.skip(x)
         if self.hidden is not None and self.output is not None:
             u = u + self.output(torch.relu(self.hidden(x)))
-        return F.normalize(u, dim=1)
+        return u
 
     def rows(self) -> Iterator[tuple[str, int, list[float], float]]:
         """The rows of recsys.user_tower: (layer, unit, weights, bias)."""
@@ -142,7 +147,7 @@ def pool(
     """
     if len(items) == 0:
         return h_ND.new_zeros(len(starts), h_ND.shape[1])
-    summed = F.embedding_bag(items, h_ND, starts, mode="sum", per_sample_weights=weights)
+    summed = functional.embedding_bag(items, h_ND, starts, mode="sum", per_sample_weights=weights)
     ends = torch.cat([starts[1:], starts.new_tensor([len(items)])])
     running = torch.cat([weights.new_zeros(1), weights.double().cumsum(0).to(weights.dtype)])
     mass = (running[ends] - running[starts]).clamp(min=1e-6)

@@ -13,16 +13,19 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from trainer.choose_start import Chosen, StartChooser
+from trainer.content_start import fit_content
 from trainer.errors import TrainingError, UsageError
 from trainer.features import ItemFeatures, Vocabularies, encode, fit_vocabularies
 from trainer.histories import AggregateTable, Histories, HistoryConfig, build_histories, fit_aggregates
 from trainer.losses import NEVER, Block, loss_of
-from trainer.mart import TEST, TRAIN, VAL, Mart
+from trainer.held_out import held_out_rows
+from trainer.mart import TRAIN, Mart
 from trainer.sampling import Batch, Candidates, Sampler, batches, parse_mixture, whole_catalogue
 from trainer.towers import TwoTowers
 from trainer.trained import EpochRecord, TrainedModel, pool_pairs
 from trainer.validation import Validation
-from trainer.warm_start import random_start, svd_start
+from trainer.warm_start import Dials, Start, random_start
 
 __all__ = ["EpochRecord", "TrainedModel", "TrainingConfig", "fit"]
 
@@ -40,9 +43,9 @@ class TrainingConfig:
     """Epochs without a better validation before training stops; the best epoch is kept."""
     batch_size: int = 2048
     """Likes per step (not users: a step costs and learns about the same on sparse and on dense data)."""
-    lr: float = 1e-3
-    temperature: float = 0.1
-    """Fixed: a learned one ran away and overfitted."""
+    lr: float = 1e-4
+    temperature: float | None = None
+    """Fixed while training: a learned one ran away and overfitted. None: the likeliest one at the start."""
     loss: Literal["softmax", "bce", "hinge"] = "softmax"
     margin: float = 1.0
     negatives: str = "random=0.5,popular=0.5"
@@ -56,7 +59,7 @@ class TrainingConfig:
     id_dropout: float = 0.1
     """Share of videos that stand on their content alone in a step; only where there is content."""
     hidden_units: int = 0
-    start: Literal["svd", "random"] = "svd"
+    start: Literal["regression", "random"] = "regression"
     use_content: bool = True
     gradient_norm: float = 5.0
     refit: bool = True
@@ -78,19 +81,14 @@ def fit(mart: Mart, config: TrainingConfig, on_progress: Progress | None = None)
     check_config(config)
     started = time.perf_counter()
     rows = mart.interactions
-    has_test = bool((rows.split == TEST).any())
-    if has_test and (rows.split == VAL).any():
-        run = Run.prepare(mart, config, rows.split == TRAIN, rows.split == VAL)
-        curve = run.train(config.epochs, on_progress)
-        return run.finish(curve, time.perf_counter() - started)
-    held = hashed_tenth(mart)
+    held = held_out_rows(mart)
     run = Run.prepare(mart, config, (rows.split == TRAIN) & ~held, held)
     curve = run.train(config.epochs, on_progress)
-    if config.refit and run.validation.n_users:
-        best = max(
-            (record for record in curve if record.val_ndcg is not None), key=lambda r: r.val_ndcg or 0.0
-        )
-        run = Run.prepare(mart, config, rows.split == TRAIN, np.zeros(len(rows), np.bool_))
+    took_training_rows = bool((held & (rows.split == TRAIN)).any())
+    if config.refit and took_training_rows and len(run.validation.users):
+        best = max(curve, key=lambda record: record.val_ndcg or 0.0)
+        nothing = np.zeros(len(rows), np.bool_)
+        run = Run.prepare(mart, config, rows.split == TRAIN, nothing, run.chosen, run.scale)
         run.train(best.epoch, None)
     return run.finish(curve, time.perf_counter() - started)
 
@@ -102,7 +100,6 @@ def check_config(config: TrainingConfig) -> None:
         "--epochs": config.epochs,
         "--batch-size": config.batch_size,
         "--lr": config.lr,
-        "temperature": config.temperature,
     }
     for name, value in positive.items():
         if not 0 < value < float("inf"):
@@ -120,52 +117,47 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def hashed_tenth(mart: Mart) -> npt.NDArray[np.bool_]:
-    """A tenth of the training rows, the same on every machine; a user's only training row is never taken."""
-    rows = mart.interactions
-    train = rows.split == TRAIN
-    mixed = rows.user_index.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    mixed ^= rows.item_index.astype(np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F)
-    mixed ^= mixed >> np.uint64(31)
-    mixed *= np.uint64(0xD6E8FEB86659FD93)
-    held = train & ((mixed >> np.uint64(40)) % np.uint64(10) == 0)
-    n_train = np.bincount(rows.user_index[train], minlength=len(mart.user_keys))
-    n_held = np.bincount(rows.user_index[held], minlength=len(mart.user_keys))
-    has_more: npt.NDArray[np.bool_] = (n_train > n_held)[rows.user_index]
-    return np.logical_and(held, has_more)
-
-
 @dataclass
 class Run:
     """One training over one set of rows: towers, optimiser, data."""
 
     config: TrainingConfig
-    mart: Mart
+    history: HistoryConfig
     vocabularies: Vocabularies
     features: ItemFeatures
     aggregates: AggregateTable
     histories: Histories
     validation: Validation
+    validation_histories: Histories
+    chosen: Chosen
     towers: TwoTowers
     device: torch.device
     rng: np.random.Generator
     optimizers: list[torch.optim.Optimizer]
+    scale: float = 0.0
+    """What a score is multiplied with before the loss; fixed after the start: a learned one ran away."""
 
     @classmethod
     def prepare(
-        cls, mart: Mart, config: TrainingConfig, mask: npt.NDArray[np.bool_], held: npt.NDArray[np.bool_]
+        cls,
+        mart: Mart,
+        config: TrainingConfig,
+        mask: npt.NDArray[np.bool_],
+        held: npt.NDArray[np.bool_],
+        chosen: Chosen | None = None,
+        scale: float = 0.0,
     ) -> "Run":
-        """Features, histories and warm start from the rows of `mask`; validation on the rows of `held`."""
+        """Features, histories and start from the rows of `mask`; what is chosen is chosen on the rows of `held`."""
         torch.manual_seed(config.seed)
-        catalogue = mart.catalogue
+        n_items = len(mart.catalogue)
+        validation = Validation.of(mart, mask, held, seed=config.seed)
+        start, chosen = choose_start(mart, config, mask, validation, chosen)
+        history = replace(config.history, half_life_days=chosen.half_life_days)
         vocabularies = fit_vocabularies(mart, mask, use_content=config.use_content)
-        everything = replace(config.history, max_likes=1 << 30, half_life_days=None)
-        first = build_histories(
-            mart, "train", everything, AggregateTable([], np.zeros((len(catalogue), 0))), mask
-        )
-        aggregates = fit_aggregates(catalogue, first.likes, first.dislikes)
-        device = choose_device(config.device)
-        sparse = len(catalogue) > config.exact_candidates
+        features = encode(mart.catalogue, vocabularies)
+        bare = build_histories(mart, "train", history, AggregateTable([], np.zeros((n_items, 0))), mask)
+        aggregates = fit_aggregates(mart.catalogue, bare.likes, bare.dislikes)
+        histories = replace(bare, aggregates=aggregates.compute(bare.likes, bare.dislikes))
         towers = TwoTowers(
             n_videos=len(vocabularies.videos),
             n_categories=vocabularies.n_categories,
@@ -173,57 +165,80 @@ class Run:
             n_aggregates=len(aggregates.aggregates),
             dim=config.embedding_dim,
             hidden_units=config.hidden_units,
-            sparse=sparse,
+            sparse=n_items > config.exact_candidates,
         )
-        features = encode(catalogue, vocabularies)
-        warm = svd_start if config.start == "svd" else random_start
-        start = warm(first.likes, len(catalogue), config.embedding_dim, config.seed)
-        known = np.flatnonzero(features.id_index.numpy() > 0)
-        with torch.no_grad():
-            rows = features.id_index[known]
-            towers.item_tower.id_embedding_ID[rows] = torch.from_numpy(start.embedding[known])
-            towers.item_tower.id_history_ID[rows] = torch.from_numpy(start.history[known])
-        histories = build_histories(mart, "train", config.history, aggregates, mask)
-        return cls(
+        write_start(towers, features, start)
+        device = choose_device(config.device)
+        towers = towers.to(device)
+        run = cls(
             config=config,
-            mart=mart,
+            history=history,
             vocabularies=vocabularies,
             features=features.to(device),
             aggregates=aggregates,
             histories=histories,
-            validation=Validation.of(mart, mask, held, seed=config.seed),
-            towers=towers.to(device),
+            validation=validation,
+            validation_histories=histories.take(validation.users),
+            chosen=chosen,
+            towers=towers,
             device=device,
             rng=np.random.default_rng(config.seed),
-            optimizers=make_optimizers(towers, config.lr, sparse),
+            optimizers=make_optimizers(towers, config),
         )
+        run.scale = scale or (1 / config.temperature if config.temperature else run.likeliest_scale())
+        return run
 
     def train(self, epochs: int, on_progress: Progress | None) -> list[EpochRecord]:
-        """Epochs until the validation stops improving; the weights of the best epoch are kept."""
-        curve: list[EpochRecord] = []
-        best, best_state = -1.0, None
-        for epoch in range(1, epochs + 1):
-            started = time.perf_counter()
-            loss = self.epoch(epoch)
-            ndcg = self.validation.ndcg(self.finish([], 0.0)) if self.validation.n_users else None
-            curve.append(EpochRecord(epoch, loss, ndcg, time.perf_counter() - started))
+        """Epochs until the validation stops improving; the weights of the best one are kept, the start's included."""
+        curve = [EpochRecord(0, float("nan"), self.val_ndcg(), 0.0)]
+        best = 0, curve[0].val_ndcg or 0.0
+        best_state = copy.deepcopy(self.towers.state_dict())
+        for epoch in range(epochs + 1):
+            if epoch:
+                started = time.perf_counter()
+                loss = self.epoch(epoch)
+                curve.append(EpochRecord(epoch, loss, self.val_ndcg(), time.perf_counter() - started))
             if on_progress:
                 on_progress(curve[-1])
+            ndcg = curve[-1].val_ndcg
             if ndcg is None:
                 continue
-            if ndcg > best:
-                best, best_state = ndcg, {k: v.clone() for k, v in self.towers.state_dict().items()}
-            elif epoch - max(curve, key=lambda r: r.val_ndcg or 0.0).epoch >= self.config.patience:
+            if ndcg > best[1]:
+                best, best_state = (epoch, ndcg), copy.deepcopy(self.towers.state_dict())
+            elif epoch - best[0] >= self.config.patience:
                 break
-        if best_state is not None:
+        if curve[-1].val_ndcg is not None:
             self.towers.load_state_dict(best_state)
         return curve
+
+    def val_ndcg(self) -> float | None:
+        """NDCG@20 on the held-out rows; None where there are none."""
+        if not len(self.validation.users):
+            return None
+        model = self.finish([], 0.0)
+        v_ND, h_ND = model.item_vectors()
+        return self.validation.ndcg(model.user_vectors(self.validation_histories, h_ND), v_ND)
+
+    @torch.no_grad()
+    def likeliest_scale(self) -> float:
+        """The factor on scores that makes some training users' targets likeliest, from a grid of 1/2 octaves."""
+        rng = np.random.default_rng(self.config.seed)
+        batch = next(batches(self.histories.likes, self.histories.dislikes, 4096, self.config.held_out, rng))
+        sampler = self._sampler()
+        candidates = sampler.draw(batch, rng) if sampler else whole_catalogue(len(self.features))
+        logits_BC = self.scores(batch, candidates)
+        grid = 2.0 ** np.arange(0, 10.5, 0.5)
+        losses = [
+            float(loss_of("softmax", self._block(batch, candidates, logits_BC * float(scale)), 0.0))
+            for scale in grid
+        ]
+        return float(grid[int(np.argmin(losses))])
 
     def epoch(self, epoch: int) -> float:
         """Every user once; the mean loss. Raises TrainingError when the loss is not a number."""
         config, losses = self.config, []
         self.towers.train()
-        sampler = self._sampler(epoch)
+        sampler = self._sampler()
         for step, batch in enumerate(
             batches(
                 self.histories.likes, self.histories.dislikes, config.batch_size, config.held_out, self.rng
@@ -250,32 +265,29 @@ class Run:
 
     def loss(self, batch: Batch, candidates: Candidates) -> torch.Tensor:
         """The loss of one step."""
+        block = self._block(batch, candidates, self.scores(batch, candidates) * self.scale)
+        return loss_of(self.config.loss, block, self.config.margin * self.scale)
+
+    def scores(self, batch: Batch, candidates: Candidates) -> torch.Tensor:
+        """u . v [B, C], u from the inputs of the batch and not yet of unit length."""
         config, device = self.config, self.device
-        needed = np.union1d(candidates.items, batch.known.items)
-        if len(batch.dislikes.items):
-            needed = np.union1d(needed, batch.dislikes.items)
+        needed = np.unique(np.concatenate([candidates.items, batch.known.items, batch.dislikes.items]))
         place = np.zeros(len(self.features), np.int64)  # video -> row among the needed
         place[needed] = np.arange(len(needed))
-        features = (
-            self.features
-            if len(needed) == len(self.features)
-            else self.features.take(torch.from_numpy(needed).to(device))
-        )
+        whole = len(needed) == len(self.features)
+        features = self.features if whole else self.features.take(torch.from_numpy(needed).to(device))
         keep = None
-        if config.id_dropout > 0 and self.towers.item_tower.has_content:
+        if config.id_dropout > 0 and self.towers.item_tower.has_content and torch.is_grad_enabled():
             keep = torch.from_numpy(self.rng.random(len(needed)) >= config.id_dropout).to(device)
         v_ND, h_ND = self.towers.item(features, keep)
-        exponent = config.history.pooling_exponent
+        exponent = self.history.pooling_exponent
         p_BD = pool_pairs(h_ND, replace(batch.inputs, items=place[batch.inputs.items]), exponent)
         q_BD = pool_pairs(h_ND, replace(batch.dislikes, items=place[batch.dislikes.items]), exponent)
         a_BK = torch.from_numpy(self.aggregates.compute(batch.inputs, batch.dislikes)).to(device)
-        u_BD = self.towers.user(p_BD, q_BD, a_BK)
+        u_BD = self.towers.user_tower.unscaled(p_BD, q_BD, a_BK)
         columns = candidates.items
         v_CD = v_ND if len(columns) == len(needed) else v_ND[torch.from_numpy(place[columns]).to(device)]
-        logits_BC = u_BD @ v_CD.T / config.temperature
-        return loss_of(
-            config.loss, self._block(batch, candidates, logits_BC), config.margin / config.temperature
-        )
+        return u_BD @ v_CD.T
 
     def _block(self, batch: Batch, candidates: Candidates, logits_BC: torch.Tensor) -> Block:
         column = np.full(len(self.features), -1, np.int64)
@@ -294,7 +306,7 @@ class Run:
             torch.ones(len(rows), device=self.device),
         )
 
-    def _sampler(self, epoch: int) -> Sampler | None:
+    def _sampler(self) -> Sampler | None:
         if (
             len(self.features) <= self.config.exact_candidates
             and self.config.negatives == TrainingConfig.negatives
@@ -310,7 +322,7 @@ class Run:
         model = TrainedModel(
             towers,
             self.vocabularies,
-            self.config.history,
+            self.history,
             self.aggregates,
             self.config.to_json(),
             self.features.to("cpu"),
@@ -320,13 +332,48 @@ class Run:
         return model
 
 
-def make_optimizers(towers: TwoTowers, lr: float, sparse: bool) -> list[torch.optim.Optimizer]:
+def choose_start(
+    mart: Mart,
+    config: TrainingConfig,
+    mask: npt.NDArray[np.bool_],
+    validation: Validation,
+    chosen: Chosen | None,
+) -> tuple[Start, Chosen]:
+    """The start of a training and its dials: given, or the best on the validation."""
+    if config.start == "random":
+        plain = Chosen(Dials(), config.history.half_life_days)
+        return random_start(len(mart.catalogue), config.embedding_dim, config.seed), plain
+    chooser = StartChooser(mart, mask, config.history, config.embedding_dim, config.seed)
+    chosen = chosen or chooser.choose(validation)
+    return chooser.start(chosen.dials), chosen
+
+
+@torch.no_grad()
+def write_start(towers: TwoTowers, features: ItemFeatures, start: Start) -> None:
+    """The start into the towers: content explains what it can of both tables, the id rows hold the rest."""
+    tower = towers.item_tower
+    known = features.id_index > 0
+    tables = torch.from_numpy(np.concatenate([start.embedding, start.history], axis=1))
+    unknown = torch.from_numpy(start.unknown)
+    if tower.has_content:
+        category, dense = fit_content(features.take(torch.nonzero(known).ravel()), tables[known] - unknown)
+        tower.category_G2D[: len(category)] = category
+        tower.dense_E2D.copy_(dense)
+        tables = tables - tower.content(features)
+    tower.id_embedding_ID[features.id_index[known]] = tables[known, : towers.dim]
+    tower.id_history_ID[features.id_index[known]] = tables[known, towers.dim :]
+    tower.id_embedding_ID[0], tower.id_history_ID[0] = unknown.chunk(2)
+    towers.user_tower.skip.bias.copy_(torch.from_numpy(start.bias))
+
+
+def make_optimizers(towers: TwoTowers, config: TrainingConfig) -> list[torch.optim.Optimizer]:
     """Adam; large tables by rows touched, so that a step costs the same however long the tables are."""
-    tables = [p for name, p in towers.named_parameters() if name.endswith(("_ID", "_GC"))] if sparse else []
+    sparse = towers.item_tower.sparse
+    tables = [p for name, p in towers.named_parameters() if name.endswith(("_ID", "_G2D"))] if sparse else []
     ids = {id(table) for table in tables}
-    rest = [p for p in towers.parameters() if id(p) not in ids]
-    optimizers: list[torch.optim.Optimizer] = [torch.optim.Adam(rest, lr=lr, fused=True)]
-    return [*optimizers, torch.optim.SparseAdam(tables, lr=lr)] if tables else optimizers
+    rest = [p for p in towers.parameters() if id(p) not in ids and p.numel()]
+    optimizers: list[torch.optim.Optimizer] = [torch.optim.Adam(rest, lr=config.lr, fused=True)]
+    return [*optimizers, torch.optim.SparseAdam(tables, lr=config.lr)] if tables else optimizers
 
 
 def clip_gradients(towers: TwoTowers, most: float) -> None:

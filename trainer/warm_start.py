@@ -1,6 +1,13 @@
-"""Where training starts: a truncated SVD of the degree-normalised likes, so that the first step is near the last.
+"""Where training starts: the item-item regression of EASE, held in the dimensions of the towers, in closed form.
 
-A = D_u^-1/2 X D_i^-a ~ U s V'. A video speaks in a history through V D_i^-a and is scored through V D_i^a.
+With A = X D^-a (X users x videos, D its column sums) and A ~ U s V', ridge regression of A on itself with a zero
+diagonal (Steck 2019) is, off the diagonal, V f V' with column j scaled by 1 / (1 - l_j): f = s^2 / (s^2 + penalty),
+l_j = Σ f V_j^2, the leverage of video j. So a video speaks in a history through D^-a V f^1/2 and is scored through
+D^b V f^1/2 / (1 - l): EASE's own quality from a truncated SVD, where its 40,000 x 40,000 inverse needs 7 GB.
+
+A score needs lengths and a cosine has none. The lengths go where the user has a zero: coordinates are
+[ranking R | popularity 1 | similarity D - R - 1]; the last part fills every vector to length one, along a direction of
+its own per video, so that the cosine of two videos still means likeness.
 """
 
 from dataclasses import dataclass
@@ -9,43 +16,110 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from trainer.histories import Pairs
-from trainer.linear import randomized_svd
+from trainer.linear import leading_directions
 
-ITEM_EXPONENT = 0.5
+Floats = npt.NDArray[np.float32]
+
+ITEM_EXPONENT = 0.2  # a: 0, .2, .4 tried on two sets; .2 best on both
+RANKING_SHARE = 0.875  # R / D: .75 costs the ranking 1 % of its NDCG; similar videos need few directions
+
+
+@dataclass(frozen=True)
+class Dials:
+    """What of the start is chosen on held-out rows (choose_start.py)."""
+
+    penalty: float = 16.0
+    """In units of the smallest kept squared singular value."""
+    score_exponent: float = 0.1
+    """b: how much a video's popularity counts in its score beyond the regression."""
+    popularity: float = 0.0
+    """Weight of a score that is the same for every user, in standard deviations of the personal one."""
+    popularity_half_life: float | None = None
+    """Days after which a like counts half in that score."""
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Leading directions V [N, R] and singular values [R] of the scaled likes, counts [N]."""
+
+    directions: Floats
+    values: Floats
+    counts: Floats
 
 
 @dataclass(frozen=True)
 class Start:
-    """embedding [n_items, D] of unit rows, history [n_items, D] with a mean norm of 1."""
+    """embedding [N, D] of unit rows, history [N, D], bias [D] of the skip layer, `n_ranking` coordinates in use."""
 
-    embedding: npt.NDArray[np.float32]
-    history: npt.NDArray[np.float32]
-
-
-def svd_start(likes: Pairs, n_items: int, dim: int, seed: int) -> Start:
-    """Both item tables from the likes; columns beyond the rank of the matrix and unseen videos get small noise."""
-    n_users = len(likes)
-    x = sp.csr_matrix(
-        (np.ones(len(likes.items), np.float32), likes.items, likes.starts), shape=(n_users, n_items)
-    )
-    users = np.maximum(np.asarray(x.sum(axis=1)).ravel(), 1)
-    items = np.maximum(np.asarray(x.sum(axis=0)).ravel(), 1)
-    normalised = sp.csr_matrix(sp.diags(users**-0.5) @ x @ sp.diags(items**-ITEM_EXPONENT), dtype=np.float32)
-    rank = min(dim, n_users - 1, n_items - 1)
-    _, _, v = randomized_svd(normalised, rank, seed=seed)
-    noise = np.random.default_rng(seed).standard_normal((n_items, dim)).astype(np.float32) * 0.01 * dim**-0.5
-    basis = noise
-    basis[:, : v.shape[1]] += v
-    embedding = basis / np.linalg.norm(basis, axis=1, keepdims=True)
-    history = basis * (items**-ITEM_EXPONENT).astype(np.float32)[:, None]
-    return Start(embedding, history / np.linalg.norm(history, axis=1).mean())
+    embedding: Floats
+    history: Floats
+    bias: Floats
+    n_ranking: int
+    unknown: Floats
+    """[2 D]: embedding and history of a video nobody liked, before its content is added."""
 
 
-def random_start(_likes: Pairs, n_items: int, dim: int, seed: int) -> Start:
+def spectrum_of(matrix: sp.csr_matrix, dim: int, seed: int) -> Spectrum:
+    """The spectrum of likes [users, N]; fewer directions than asked for where the matrix has no more."""
+    counts = np.maximum(np.asarray(matrix.sum(axis=0)).ravel(), 1).astype(np.float32)
+    scaled = sp.csr_matrix(matrix @ sp.diags(counts**-ITEM_EXPONENT), dtype=np.float32)
+    rank = max(1, min(int(dim * RANKING_SHARE), min(matrix.shape) - 1))
+    directions, values = leading_directions(scaled, rank, seed=seed)
+    return Spectrum(directions, np.maximum(values, 1e-6), counts)
+
+
+def regression_start(spectrum: Spectrum, dials: Dials, popularity: Floats, dim: int) -> Start:
+    """Both item tables and the bias from a spectrum; `popularity` [N] standardised to mean 0, deviation 1."""
+    v, counts = spectrum.directions, spectrum.counts
+    shrunk = spectrum.values**2 / (spectrum.values**2 + dials.penalty * spectrum.values[-1] ** 2)
+    leverage = np.minimum((v**2) @ shrunk, 0.95)
+    heard = v * np.sqrt(shrunk) * (counts**-ITEM_EXPONENT)[:, None]
+    scored = v * np.sqrt(shrunk) * (counts**dials.score_exponent / (1 - leverage))[:, None]
+    history = heard / max(float(np.linalg.norm(heard, axis=1).mean()), 1e-9)
+    # one standard deviation of a personal score: histories of some popular videos, over the catalogue
+    typical = np.argsort(-counts)[:256]
+    spread = float(np.std(history[typical] @ scored.T)) or 1.0
+    seen = np.concatenate([scored, (dials.popularity * spread * popularity)[:, None]], axis=1)
+    seen = seen / max(float(np.linalg.norm(seen, axis=1).max()), 1e-9)
+    n_ranking, n = v.shape[1], len(v)
+    embedding, padded = np.zeros((n, dim), np.float32), np.zeros((n, dim), np.float32)
+    embedding[:, : n_ranking + 1] = seen
+    rest = np.sqrt(np.maximum(1 - (seen**2).sum(axis=1), 0))
+    embedding[:, n_ranking + 1 :] = rest[:, None] * _likeness(v * np.sqrt(shrunk), dim - n_ranking - 1)
+    padded[:, :n_ranking] = history
+    bias = np.zeros(dim, np.float32)
+    bias[n_ranking] = 1.0
+    # unliked: no personal part, the popularity of the least liked, the first axis of likeness
+    unknown = np.zeros(2 * dim, np.float32)
+    unknown[n_ranking : n_ranking + 2] = seen[:, n_ranking].min(), 1.0
+    return Start(embedding, padded, bias, n_ranking, unknown)
+
+
+def random_start(n_items: int, dim: int, seed: int) -> Start:
     """Gaussian rows, for comparison."""
     rng = np.random.default_rng(seed)
-    embedding, history = (
-        rng.standard_normal((n_items, dim)).astype(np.float32) * dim**-0.5 for _ in range(2)
-    )
-    return Start(embedding, history)
+    embedding, history = (rng.standard_normal((n_items, dim)).astype(np.float32) for _ in range(2))
+    embedding /= np.linalg.norm(embedding, axis=1, keepdims=True)
+    return Start(embedding, history * dim**-0.5, np.zeros(dim, np.float32), dim, embedding[0].repeat(2) * 0.1)
+
+
+def popularity_scores(
+    items: npt.NDArray[np.integer], times: npt.NDArray[np.float64], n_items: int, half_life_days: float | None
+) -> Floats:
+    """log(1 + likes, each halved per half life before the newest), standardised over videos [N]."""
+    weights = np.ones(len(items))
+    if half_life_days is not None and not np.isnan(times).all():
+        days = (np.nanmax(times) - times) / 86_400.0
+        weights = np.nan_to_num(0.5 ** (days / half_life_days), nan=0.0)
+    raw = np.log1p(np.bincount(items, weights, minlength=n_items))
+    standardised: Floats = ((raw - raw.mean()) / max(float(raw.std()), 1e-9)).astype(np.float32)
+    return standardised
+
+
+def _likeness(directions: Floats, width: int) -> Floats:
+    """Unit rows [N, width]: the leading directions of each video, or the first axis for one without any."""
+    part = np.zeros((len(directions), width), np.float32)
+    part[:, : min(width, directions.shape[1])] = directions[:, :width]
+    norms = np.linalg.norm(part, axis=1)
+    part[norms < 1e-9] = np.eye(1, width, dtype=np.float32)
+    return part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-9)

@@ -25,7 +25,7 @@ def load_mart(
     times: bool = True,
     core: int | None = None,
 ) -> Mart:
-    """The set with a file-given train/test split.
+    """The set with a train/test split.
 
     `split`: random 80/20 of rows, last 20 % of each user, one global time cut at 80 %. movietweetings random is 5-core.
     """
@@ -48,7 +48,7 @@ def load_mart(
         np.ones(keep.sum(), np.float32),
         (ratings.timestamp.to_numpy(np.float64) if times else np.full(len(ratings), np.nan))[keep],
         part[keep],
-        np.ones(keep.sum(), np.bool_),
+        np.zeros(keep.sum(), np.bool_),
     )
     return make_mart(
         _catalogue(folder, item_ids, content), [f"review:{user}" for user in users], interactions
