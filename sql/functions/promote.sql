@@ -137,10 +137,12 @@ begin
     values (action, version, previous, is_forced, recsys.caller(), reason);
     return jsonb_build_object(
         'version', version, 'previous_version', previous, 'changed', true,
-        'app_videos', n_videos, 'app_users', n_users
+        'app_videos', n_videos, 'app_users', n_users,
+        'app_ivfflat_indexes', (select count(*) from recsys.app_ivfflat_indexes())
     );
 end;
 $$;
 comment on function recsys.serve(text, text, boolean, text) is
 'The switch itself, behind recsys.promote and recsys.rollback; app_videos and app_users are the rows written into '
-'tables of the app''s own, null where it has none.';
+'tables of the app''s own, null where it has none; app_ivfflat_indexes '
+'counts the indexes there that recsys.rebuild_app_indexes() would improve.';

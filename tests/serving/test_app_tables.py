@@ -127,3 +127,23 @@ def test_recommends_to_the_apps_users(app: App) -> None:
     ).fetchall()
     assert len(rows) == 10
     assert {version for _, version in rows} == {FIRST}
+
+
+def test_an_index_built_on_nothing_is_said_and_rebuilt_when_asked(app: App) -> None:
+    switched = publish(app, FIRST)
+    assert switched["app_ivfflat_indexes"] == (0 if app.date == "later_still" else 2)
+
+    def files() -> list[tuple[object, ...]]:
+        return app.superuser.execute(
+            "select index_name::text, pg_relation_filenode(index_name) from recsys.app_ivfflat_indexes()"
+        ).fetchall()
+
+    before = files()
+    rebuilt = app.owner.execute("select recsys.rebuild_app_indexes()").fetchone()
+    assert rebuilt is not None
+    if app.date == "later_still":
+        assert rebuilt[0] == []
+        return
+    assert len(rebuilt[0]) == 2
+    assert not set(files()) & set(before)  # built anew
+    assert len(files()) == 2

@@ -71,6 +71,7 @@ def test_promote_and_roll_back_and_further_back(serving: Connection, world: Worl
     release.promote(serving, THIRD, force=True)
     assert release.rollback(serving) == {
         "version": FIRST, "previous_version": THIRD, "changed": True, "app_videos": None, "app_users": None,
+        "app_ivfflat_indexes": 0,
     }  # fmt: skip
     log = serving.execute(
         "select action, model_version, is_forced from recsys.release_log order by id"
@@ -312,6 +313,35 @@ def test_killed_at_any_stage_the_old_version_serves(
     else:
         publish(serving, world, SECOND)
     assert active(serving) == SECOND
+
+
+NO_SPACE = """
+    create function public.no_space() returns event_trigger language plpgsql as $$
+    begin
+        if current_query() like '%attach_version_tables%'
+            and current_setting('max_parallel_maintenance_workers')::integer > {} then
+            raise exception 'could not resize shared memory segment: No space left on device'
+            using errcode = 'disk_full';
+        end if;
+    end; $$;
+    create event trigger no_space on ddl_command_start execute function public.no_space();
+"""
+
+
+def test_no_space_for_a_parallel_index_build(serving: Connection, world: World) -> None:
+    """As in a container with 64 MB of /dev/shm: once more without workers."""
+    serving.execute(NO_SPACE.format(0).encode())
+    publish(serving, world, SECOND)
+    assert active(serving) == SECOND
+
+
+def test_no_space_at_all(serving: Connection, world: World) -> None:
+    serving.execute(NO_SPACE.format(-1).encode())
+    before = tables(serving)
+    with pytest.raises(ReleaseError, match="No space left on device"):
+        release.write_version(serving, turned(world, SECOND))
+    assert tables(serving) == before
+    assert active(serving) == FIRST
 
 
 def test_connection_dropped_in_copy(served: Address, serving: Connection, world: World) -> None:
