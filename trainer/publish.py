@@ -7,9 +7,11 @@ then everybody who reads the manifest sees it, whole. The `latest` names are cop
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from trainer.errors import StorageError
 from trainer.manifest import (
+    KEPT_PREVIOUS,
     MANIFEST_KEY,
     MODEL_NAME,
     Entry,
@@ -48,14 +50,12 @@ Progress = Callable[[str, int, bool], None]  # key, bytes, whether it had to be 
 def publish_artifacts(
     local: LocalFolder, store: Store, version: str, on_progress: Progress | None = None
 ) -> Manifest:
-    """Upload a version that lies in the local folder, then promote it and drop what is too old.
+    """Upload a version that lies in the local folder, then promote it.
 
     Running it again sends nothing twice. Raises StorageError; the current release then stays current.
     """
     upload_version(local, store, version, on_progress)
-    manifest = promote_artifacts(store, version)
-    prune(store, manifest)
-    return manifest
+    return promote_artifacts(store, version)
 
 
 def upload_version(
@@ -69,7 +69,7 @@ def upload_version(
 
 
 def promote_artifacts(store: Store, version: str) -> Manifest:
-    """Make a version that lies in the store the current one: the manifest, then the `latest` copies.
+    """Make a version that lies in the store the current one: the manifest, the `latest` copies, retention.
 
     Also the way back: an older version is promoted in the same way. Raises StorageError for missing files.
     """
@@ -81,19 +81,22 @@ def promote_artifacts(store: Store, version: str) -> Manifest:
         manifest = before
     for latest, name in LATEST.items():
         store.replace(latest, _present(store, f"{version_folder(version)}/{name.format(version=version)}"))
+    prune(store, manifest)
     return manifest
 
 
 def prune(store: Store, manifest: Manifest) -> list[str]:
-    """Delete the versions older than the current one that the manifest no longer names; their names.
+    """Delete the versions older than all that a full manifest names; their names.
 
-    A newer one stays: it may be on its way, or refused by the gate and waiting for a decision.
+    What the gate refused is not in the manifest and stays as long as its neighbours do: it may yet be forced.
     """
-    kept = {entry.version for entry in (manifest.current, *manifest.previous)}
+    named = [entry.version for entry in (manifest.current, *manifest.previous)]
+    if len(manifest.previous) < KEPT_PREVIOUS:
+        return []
     by_version: dict[str, list[str]] = {}
     for key in store.keys(MODEL_NAME):
         by_version.setdefault(key.split("/")[1], []).append(key)
-    old = sorted(v for v in by_version if v.isdigit() and v not in kept and v < manifest.current.version)
+    old = sorted(version for version in by_version if version.isdigit() and version < min(named))
     for version in old:
         store.remove(by_version[version])
     return old
@@ -108,27 +111,27 @@ def read_manifest(store: Store) -> Manifest | None:
 def read_entry(store: Store, version: str) -> Entry:
     """What the store holds of a version, hashed from its bytes and checked against model_meta.json."""
     folder = version_folder(version)
-    held = {key: _present(store, key) for key in store.keys(folder)}
-    missing = [n for n in _names(version) if f"{folder}/{n}" not in held]
-    if missing:
+    files = []
+    meta: dict[str, Any] = {}
+    for key in store.keys(folder):  # one file in memory at a time: weights of a large catalogue have 450 MB
+        content = _present(store, key)
+        files.append(File(key, sha256(content), len(content)))
+        if key == f"{folder}/model_meta.json":
+            meta = json.loads(content)
+    found = {file.path.removeprefix(f"{folder}/"): file.sha256 for file in files}
+    if missing := [name for name in _names(version) if name not in found]:
         raise StorageError(
             f"{store} holds no whole version {version}: {', '.join(missing)} missing",
             "publish it from where it was trained: python -m trainer publish --storage-only",
         )
-    meta = json.loads(held[f"{folder}/model_meta.json"])
-    files = tuple(File(key, sha256(content), len(content)) for key, content in sorted(held.items()))
-    changed = [
-        f.path
-        for f in files
-        if meta["files"].get(f.path.removeprefix(f"{folder}/"), {"sha256": f.sha256})["sha256"] != f.sha256
-    ]
-    if changed:
+    described = {name: file["sha256"] for name, file in meta["files"].items()}
+    if changed := [name for name, digest in described.items() if found.get(name) != digest]:
         raise StorageError(
             f"{', '.join(changed)} in {store} is not the file that model_meta.json of {version} describes",
             "restore it, or train a new version",
         )
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return Entry(version, now, int(meta["embedding_dim"]), str(meta["weights_sha256"]), files)
+    return Entry(version, now, int(meta["embedding_dim"]), str(meta["weights_sha256"]), tuple(files))
 
 
 def _names(version: str) -> list[str]:

@@ -136,6 +136,18 @@ def test_retention_keeps_five_beside_the_current_one(local: LocalFolder, store: 
     }
 
 
+def test_a_refused_version_stays_as_long_as_its_neighbours(local: LocalFolder) -> None:
+    versions = [f"20261201000{n}" for n in range(KEPT_PREVIOUS + 3)]
+    for n, version in enumerate(versions):
+        write_release(local, version, n + 10, dimension=4)
+    for version in (versions[0], *versions[2:-1]):  # versions[1] was refused
+        promote_artifacts(local, version)
+        assert local.keys(version_folder(versions[1]))
+    promote_artifacts(local, versions[-1])
+    assert not local.keys(version_folder(versions[0]))
+    assert not local.keys(version_folder(versions[1]))
+
+
 def test_an_incomplete_version_is_not_promoted(local: LocalFolder, store: Store) -> None:
     local.path(f"{version_folder(VERSION)}/user_tower.onnx").unlink()
     with pytest.raises(StorageError, match=r"no whole version .* user_tower\.onnx missing"):
