@@ -1,0 +1,27 @@
+with unmatched as (
+    select
+        int_line_outcomes.source,
+        int_line_outcomes.outcome,
+        int_line_outcomes.item_no,
+        count(*) as n_rows
+    from {{ ref("int_line_outcomes") }} as int_line_outcomes
+    where
+        int_line_outcomes.outcome in ('no_content_id', 'unknown_video', 'ambiguous')
+        and int_line_outcomes.item_no is not null
+    group by int_line_outcomes.source, int_line_outcomes.outcome, int_line_outcomes.item_no
+)
+
+select
+    unmatched.source,
+    unmatched.outcome,
+    cast(unmatched.item_no as bigint) as item_no,
+    unmatched.n_rows,
+    int_items.item,
+    int_items.content_id,
+    case unmatched.outcome
+        when 'no_content_id' then 'add this URL shape to the seed url_patterns'
+        when 'unknown_video' then 'load this video, or build with register_unknown_videos'
+        when 'ambiguous' then 'several videos fit: narrow the var cid_aliases, or name a source in url_patterns'
+    end as remedy
+from unmatched
+inner join {{ ref("int_items") }} as int_items on unmatched.item_no = int_items.item_no
