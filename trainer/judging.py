@@ -59,8 +59,8 @@ def judge(
 ) -> Judgement:
     """Score everybody on the mart's holdout; histories are those of the training cut.
 
-    `baselines` are names of trainer.baselines, with settings that did well on several sets, or tuned on held-out
-    training likes (minutes); one that is refused (too large) is said through `on_scored`.
+    `baselines` are names of trainer.baselines, with settings that did well on several sets, or tuned on
+    held-out training likes (minutes); one that is refused (too large) is said through `on_scored`.
     """
     holdout = build_holdout(mart)
     scored = []

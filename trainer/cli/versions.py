@@ -61,6 +61,7 @@ def rollback(database_url: str | None, out_dir: Path) -> None:
 @click.command()
 @database_option
 @baselines_option
+@tune_baselines_option
 @click.option(
     "--through-sql", is_flag=True, help="Ask recommend_videos itself: exact, then index, then filters."
 )
