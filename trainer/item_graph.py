@@ -2,9 +2,9 @@
 
 The arithmetic of ItemTower and TextEncoder, but for the hashing of n-grams, which is left to the caller:
 
-    text   = normalise((1 + ln count) idf) @ projection
-    c      = tanh(Σ weight category + dense @ [numbers; text])
-    item_vector = normalise(id + c V),  history_vector = id' + c H      (id, id' zero for a new video)
+    text    = normalise((1 + ln count) idf) @ projection
+    [c; c'] = Σ weight category + [numbers; text] @ dense
+    item_vector = normalise(id + c),  history_vector = id' + c'      (id, id' of row 0 for a new video)
 """
 
 from typing import Any
@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from trainer.errors import StorageError
 from trainer.features import Vocabularies
 from trainer.onnx_graph import Constants, Graph
-from trainer.precision import GRAPH_BYTES, LIMIT_BYTES, SCALE_BYTES, Floats, Precision, Table, fit_tables
+from trainer.precision import GRAPH_BYTES, LIMIT_BYTES, SCALE_BYTES, Precision, Table, fit_tables
 from trainer.text import TextEncoder
 from trainer.towers import ItemTower
 
@@ -37,11 +36,15 @@ CATEGORIES = """
     category_mask = Cast <to = 1> (category_used)
     category_known = Mul (category_weight, category_mask)
     category_codes = Gather <axis = 0> (category_table, category_index_row)
-    category_vectors = Cast <to = 1> (category_codes)
-    category_share = {share}
-    category_share_row = Unsqueeze (category_share, last_axis)
+    category_vectors = Cast <to = 1> (category_codes){scaling}
+    category_share_row = Unsqueeze ({share}, last_axis)
     category_sum_row = MatMul (category_share_row, category_vectors)
-    category_sum = Squeeze (category_sum_row, last_axis)"""
+    {summed} = Squeeze (category_sum_row, last_axis)"""
+CATEGORY_SCALING = """
+    category_scale = Gather <axis = 0> (category_scales, category_index_row)
+    category_share = Mul (category_known, category_scale)"""
+CATEGORY_TURNING = """
+    category_sum = MatMul (category_turned, category_axes)"""
 TEXT = """
     text_used = Greater (text_counts, nothing)
     text_counted = Max (text_counts, one)
@@ -60,9 +63,9 @@ TEXT = """
     text_vector = Squeeze (text_sum_row, last_axis)"""
 DENSE = """
     dense_input = Concat <axis = 1> ({parts})
-    dense_sum = MatMul (dense_input, dense_weights)
-    before_tanh = {before_tanh}
-    content = Tanh (before_tanh)"""
+    dense_sum = MatMul (dense_input, dense_weights)"""
+SPLIT = """
+    item_content, history_content = Split <axis = 1, num_outputs = 2> (content)"""
 NORMALISE = """
     item_length = ReduceL2 <keepdims = 1> (item_raw, last_axis)
     item_safe_length = Max (item_length, tiny)
@@ -74,17 +77,25 @@ def item_graph(
     vocabularies: Vocabularies,
     n_slots: int,
     limit_bytes: int = LIMIT_BYTES,
-) -> tuple[Graph, Precision]:
+) -> tuple[Graph, Precision, Precision | None]:
     """id_index, category_index, category_weight, numbers, text_buckets, text_counts -> both item vectors.
 
     Inputs a model was trained without are left out. `n_slots` is L of ItemFeatures. Text comes as hashed
     n-grams with how often each occurs, 0 for padding. Where a large catalogue leaves the ids less than a
     quarter of their coordinates they are left out (`coordinates` 0): the vectors of trained videos are in the
-    score model and in Postgres, this file is for those that came later.
+    score model and in Postgres, this file is for those that came later. Beside the graph: how the ids are
+    kept, and how the categories are, None without any.
     """
     inputs, nodes, constants = ["int64[batch] id_index"], CLAMP.format(name="id_index"), _scalars()
+    of_categories: Precision | None = None
     if tower.has_content:
-        more_inputs, more_nodes, more_constants = _content(tower, vocabularies, n_slots, limit_bytes)
+        if n_slots:  # at most a third of the file: 100,000 performers still leave room for the ids
+            (table,), of_categories = fit_tables([_array(tower.category_G2D)], limit_bytes // 3)
+            nodes += _categories(table)
+            constants |= _stored("category", table)
+            constants["n_category_index"] = np.array(len(table.codes), np.int64)
+            inputs += [f"int64[batch,{n_slots}] category_index", f"float[batch,{n_slots}] category_weight"]
+        more_inputs, more_nodes, more_constants = _content(tower, vocabularies, bool(n_slots))
         inputs += more_inputs
         nodes += more_nodes
         constants |= more_constants
@@ -97,30 +108,21 @@ def item_graph(
         tables, precision = [Table(rows[:1]) for rows in pair], Precision("float32", 0)
     constants["n_id_index"] = np.array(len(tables[0].codes), np.int64)
     for name, table in zip(("item", "history"), tables, strict=True):
-        found, nodes_of_table = _id_rows(name, table, tower.has_content)
-        constants |= found
-        nodes += nodes_of_table
+        constants |= _stored(name, table)
+        nodes += _id_rows(name, table, tower.has_content)
     outputs = [f"float[batch,{d}] item_vector", f"float[batch,{d}] history_vector"]
     nodes += NORMALISE + "\n    history_vector = Identity (history_raw)"
-    return Graph("item_tower", inputs, outputs, nodes, constants), precision
+    return Graph("item_tower", inputs, outputs, nodes, constants), precision, of_categories
 
 
 def _content(
-    tower: ItemTower, vocabularies: Vocabularies, n_slots: int, limit_bytes: int
+    tower: ItemTower, vocabularies: Vocabularies, has_categories: bool
 ) -> tuple[list[str], str, Constants]:
     numbers = 2 * len(vocabularies.numbers)
     inputs: list[str] = []
-    nodes = ""
-    constants: Constants = {
-        "item_content": _array(tower.content_embedding.weight).T,
-        "history_content": _array(tower.content_history.weight).T,
-    }
-    parts = []
-    if n_slots:
-        inputs += [f"int64[batch,{n_slots}] category_index", f"float[batch,{n_slots}] category_weight"]
-        found, category_nodes = _categories(_array(tower.category_GC), limit_bytes)
-        constants |= found
-        nodes += category_nodes
+    nodes, parts = "", []
+    sums = ["category_sum"] if has_categories else []
+    constants: Constants = {}
     if numbers:
         inputs.append(f"float[batch,{numbers}] numbers")
         parts.append("numbers")
@@ -129,33 +131,31 @@ def _content(
         nodes += CLAMP.format(name="text_buckets") + TEXT
         constants |= _text(vocabularies.text)
         parts.append("text_vector")
-    if tower.dense is None:
-        return inputs, nodes + "\n    content = Tanh (category_sum)", constants
-    constants["dense_weights"] = _array(tower.dense.weight).T
-    before_tanh = "Add (category_sum, dense_sum)" if n_slots else "Identity (dense_sum)"
-    return inputs, nodes + DENSE.format(parts=", ".join(parts), before_tanh=before_tanh), constants
+    if parts:
+        nodes += DENSE.format(parts=", ".join(parts))
+        constants["dense_weights"] = _array(tower.dense_E2D)
+        sums.append("dense_sum")
+    return inputs, f"{nodes}\n    content = Sum ({', '.join(sums)})" + SPLIT, constants
 
 
-def _categories(category_GC: Floats, limit_bytes: int) -> tuple[Constants, str]:
-    """At most a third of the file: a shop with 100,000 performers still leaves room for the ids."""
-    (table,), _ = fit_tables([category_GC], limit_bytes // 3)
-    if table.axes is not None:
-        raise StorageError(
-            f"{len(category_GC)} makers, tags and performers do not fit a third of {limit_bytes} bytes",
-            "train without the widest of them",
-        )
-    constants: Constants = {
-        "category_table": table.codes,
-        "n_category_index": np.array(len(category_GC), np.int64),
-    }
-    scaled = table.scales is not None
-    share = "Mul (category_known, category_scale)" if scaled else "Identity (category_known)"
-    nodes = CLAMP.format(name="category_index") + CATEGORIES.format(share=share)
+def _categories(table: Table) -> str:
+    scaled, turned = table.scales is not None, table.axes is not None
+    nodes = CATEGORIES.format(
+        scaling=CATEGORY_SCALING if scaled else "",
+        share="category_share" if scaled else "category_known",
+        summed="category_turned" if turned else "category_sum",
+    )
+    return CLAMP.format(name="category_index") + nodes + (CATEGORY_TURNING if turned else "")
+
+
+def _stored(name: str, table: Table) -> Constants:
+    """A table's arrays under the names the nodes use."""
+    constants: Constants = {f"{name}_table": table.codes}
     if table.scales is not None:
-        constants["category_scales"] = table.scales
-        scale = "\n    category_scale = Gather <axis = 0> (category_scales, category_index_row)"
-        nodes = nodes.replace("\n    category_share =", scale + "\n    category_share =", 1)
-    return constants, nodes
+        constants[f"{name}_scales"] = table.scales
+    if table.axes is not None:
+        constants[f"{name}_axes"] = table.axes
+    return constants
 
 
 def _text(text: TextEncoder) -> Constants:
@@ -168,19 +168,17 @@ def _text(text: TextEncoder) -> Constants:
     }
 
 
-def _id_rows(name: str, table: Table, has_content: bool) -> tuple[Constants, str]:
-    constants: Constants = {f"{name}_table": table.codes}
+def _id_rows(name: str, table: Table, has_content: bool) -> str:
     nodes, rows = ROWS.format(name=name), f"{name}_rows"
     if table.scales is not None:
-        constants[f"{name}_scales"] = table.scales
         nodes, rows = nodes + SCALED_ROWS.format(name=name), f"{name}_scaled"
     if table.axes is not None:
-        constants[f"{name}_axes"] = table.axes
         nodes, rows = nodes + f"\n    {name}_turned = MatMul ({rows}, {name}_axes)", f"{name}_turned"
-    if has_content:
-        nodes += f"\n    {name}_from_content = MatMul (content, {name}_content)"
-        return constants, nodes + f"\n    {name}_raw = Add ({rows}, {name}_from_content)"
-    return constants, nodes + f"\n    {name}_raw = Identity ({rows})"
+    return (
+        nodes
+        + f"\n    {name}_raw = "
+        + (f"Add ({rows}, {name}_content)" if has_content else f"Identity ({rows})")
+    )
 
 
 def _scalars() -> Constants:

@@ -90,12 +90,13 @@ def _user_file(path: Path, subject: Subject, limit_bytes: int) -> dict[str, obje
 def _item_file(path: Path, subject: Subject, limit_bytes: int) -> dict[str, object]:
     model, catalogue = subject.model, subject.mart.catalogue
     n_slots = model.features.category_index.shape[1]
-    graph, kept = item_graph(model.towers.item_tower, model.vocabularies, n_slots, limit_bytes)
+    graph, kept, of_categories = item_graph(model.towers.item_tower, model.vocabularies, n_slots, limit_bytes)
     session = _saved(graph, path, subject, limit_bytes)
-    parity = check_items(session, model, catalogue, kept)
+    parity = check_items(session, model, catalogue, kept, of_categories)
     features, texts = model.features.take(torch.tensor([0])), texts_of(catalogue, np.array([0]))
     feeds = item_feeds(session, features, texts, model.vocabularies)
-    return _described(session, feeds, kept, parity)
+    described = _described(session, feeds, kept, parity)
+    return described | ({"category_precision": asdict(of_categories)} if of_categories else {})
 
 
 def _saved(graph: Graph, path: Path, subject: Subject, limit_bytes: int) -> Session:

@@ -32,9 +32,8 @@ class ItemTower(nn.Module):
     def content(self, features: ItemFeatures) -> torch.Tensor:
         """What content says of videos: a sum over their categories and numbers [N, 2D]."""
         numbers = features.dense @ self.dense_E2D
-        if torch.compiler.is_exporting():  # EmbeddingBag leaves a slow loop in ONNX: gather and sum there
-            weights = features.category_weight * (features.category_index > 0)
-            return numbers + torch.einsum("nl,nld->nd", weights, self.category_G2D[features.category_index])
+        if features.category_index.shape[1] == 0:  # a catalogue of titles and numbers alone
+            return numbers
         return numbers + functional.embedding_bag(
             features.category_index,
             self.category_G2D,
