@@ -29,6 +29,8 @@ class Settings(BaseSettings):
     supabase_secret_key: SecretStr | None = None
     supabase_service_role_key: SecretStr | None = None
     martello_bucket: str = "models"
+    martello_notify_urls: SecretStr | None = None
+    """Apprise URLs, comma separated: they hold tokens and passwords."""
 
     @property
     def supabase_key(self) -> SecretStr | None:

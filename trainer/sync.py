@@ -76,6 +76,16 @@ def sync(connection: Connection, out_dir: Path, store: Store | None = None) -> S
     return Synced(version, *map(int, row or (0, 0, 0, 0)))
 
 
+def sync_users(connection: Connection) -> int:
+    """Vectors of the users whose history has changed, in SQL alone: no model, no marts; how many.
+
+    Raises ReleaseError when no version is active.
+    """
+    version = _active(connection)[0]
+    row = connection.execute("select recsys.refresh_changed_users(%s)", (version,)).fetchone()
+    return int(row[0]) if row else 0
+
+
 def _active(connection: Connection) -> tuple[str, int, str | None]:
     row = connection.execute(
         "select version, embedding_dim, config ->> 'weights_sha256'"

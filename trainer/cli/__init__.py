@@ -9,6 +9,7 @@ from trainer import __version__, console
 from trainer.cli.databases import db
 from trainer.cli.files import demo, load
 from trainer.cli.looking import doctor, recommend
+from trainer.cli.operations import explore, notify, report
 from trainer.cli.options import database_option
 from trainer.cli.versions import evaluate, fetch, promote, publish, rollback, sync, versions
 from trainer.database import DriverError, refusal
@@ -59,6 +60,9 @@ for command in (
     sync,
     publish,
     fetch,
+    report,
+    explore,
+    notify,
     doctor,
 ):
     trainer.add_command(command)
