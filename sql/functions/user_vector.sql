@@ -90,20 +90,31 @@ declare
     aggregates real[];
     wanted jsonb;
 begin
-    select
-        extensions.sum(recsys.scaled(pooled.history_embedding, pooled.share)) filter (where pooled.label = 1),
-        extensions.sum(recsys.scaled(pooled.history_embedding, pooled.share)) filter (where pooled.label = 0),
-        array_agg(pooled.video_id) filter (where pooled.label = 1),
-        count(*) filter (where pooled.label = 0)
-    into likes, dislikes, liked_ids, n_dislikes
-    from recsys.pooled_history(version, video_ids, labels, occurred_ats) as pooled;
-    if likes is null then
-        return null;
-    end if;
     select registry.embedding_dim, registry.config -> 'aggregates'
     into dimension, wanted
     from recsys.embedding_model_versions as registry
     where registry.version = tower_input.version;
+    with pooled as materialized (
+        select * from recsys.pooled_history(version, video_ids, labels, occurred_ats)
+    ),
+
+    -- equal shares are summed before they are scaled: without a half-life that is all of them, at a third of the time
+    shared as (
+        select pooled.label, recsys.scaled(extensions.sum(pooled.history_embedding), pooled.share) as vector
+        from pooled
+        group by pooled.label, pooled.share
+    )
+
+    select
+        (select extensions.sum(shared.vector) from shared where shared.label = 1),
+        (select extensions.sum(shared.vector) from shared where shared.label = 0),
+        array_agg(pooled.video_id) filter (where pooled.label = 1),
+        count(*) filter (where pooled.label = 0)
+    into likes, dislikes, liked_ids, n_dislikes
+    from pooled;
+    if likes is null then
+        return null;
+    end if;
 
     likes := likes operator(extensions.||)
         coalesce(dislikes, array_fill(0::real, array[dimension])::extensions.vector);
