@@ -69,6 +69,10 @@ declare
 begin
     execute format('alter table %s add primary key (model_version, video_id)', videos);
     execute format('alter table %s add primary key (model_version, user_key)', users);
+    -- as public.user_embeddings writes it, so that one user is found there by user_id
+    execute format(
+        'create index on %s ((substr(user_key, 5)::uuid)) where user_key like ''app:%%''', users
+    );
     execute format('select count(*) from %s', videos) into n_videos;
     -- HNSW, not ivfflat: its lists are centroids of the rows there at creation, and it was measured at a recall of .21
     -- when those were none. Fewer rows than this are read whole in a few milliseconds; more than 2,000 dimensions
