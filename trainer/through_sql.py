@@ -101,4 +101,4 @@ def _lists(
 def _share_kept(exact_NK: NDArray[np.int32], lists_NK: NDArray[np.int32]) -> float:
     pairs = zip(exact_NK.tolist(), lists_NK.tolist(), strict=True)
     shared = sum(len(set(exact) & set(listed) - {-1}) for exact, listed in pairs)
-    return shared / max(np.count_nonzero(exact_NK >= 0), 1)
+    return shared / max(int(np.count_nonzero(exact_NK >= 0)), 1)
