@@ -52,7 +52,8 @@ def dbt_build(
     arguments = ["--log-level", "none", "--no-use-colors", "build", "--project-dir", str(project)]
     arguments += ["--profiles-dir", str(resource("profiles.yml").parent), *_working_folder(project, target)]
     arguments += ["--full-refresh"] if full_refresh else []
-    arguments += ["--select", *select] if select else []
+    # cautious: only tests of which every model is selected; the others may not be built yet
+    arguments += ["--indirect-selection", "cautious", "--select", *select] if select else []
     arguments += ["--vars", json.dumps(dict(vars))] if vars else []
     began = time.monotonic()
     with _environment(where):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.marts.world import World
+from marts.world import World
 from trainer.database import Address, Connection, connect
 from trainer.transform import BuildSummary, dbt_build
 
@@ -14,7 +14,7 @@ Build = Callable[..., BuildSummary]
 
 @pytest.fixture(scope="session")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """`build(address, **arguments of dbt_build)` with a working folder of this session, so that parsing is shared."""
+    """`build(address, **arguments of dbt_build)` in a working folder of this session: parsing is shared."""
     target = tmp_path_factory.mktemp("dbt")
 
     def run(where: Address, **arguments: object) -> BuildSummary:
@@ -39,7 +39,7 @@ def make_world(
 @pytest.fixture(scope="session")
 def dirty(make_world: Callable[[], tuple[Address, World]], build: Build) -> Iterator[Connection]:
     """The dirty world of dirty_world.py, built."""
-    from tests.marts.dirty_world import write
+    from marts.dirty_world import write
 
     address, world = make_world()
     write(world)
@@ -56,7 +56,9 @@ def project_copy(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     def copy() -> Path:
         target = tmp_path_factory.mktemp("project") / "dbt_project"
         shutil.copytree(
-            repository / "dbt_project", target, ignore=shutil.ignore_patterns("target", "logs", "dbt_packages")
+            repository / "dbt_project",
+            target,
+            ignore=shutil.ignore_patterns("target", "logs", "dbt_packages"),
         )
         return target
 

@@ -1,6 +1,6 @@
-"""Everything that was ever wrong with a real export, with what must become of each line, written down by hand."""
+"""Everything that was ever wrong with a real export, and what must become of each line, by hand."""
 
-from tests.marts.world import World, user_uuid, video_uuid
+from marts.world import World, user_uuid, video_uuid
 
 DETAIL = "https://www.dmm.co.jp/digital/videoa/-/detail/=/cid={}/"
 LONG_ID = "長" * 300
@@ -52,7 +52,14 @@ REVIEWS = [
     ),
     # two URLs of one video with contradicting stars: one interaction, the newer line decides
     ("older opinion", DETAIL.format("sone00864"), "cid", "5", "2024-01-01", "duplicate"),
-    ("newer, at another URL", "https://video.dmm.co.jp/av/content/?id=sone864", "cid", "1", "2024-01-02", "used"),
+    (
+        "newer, at another URL",
+        "https://video.dmm.co.jp/av/content/?id=sone864",
+        "cid",
+        "1",
+        "2024-01-02",
+        "used",
+    ),
     # a line with a time comes before a line without, whatever their order in the file
     ("with a time", DETAIL.format("abc00001"), "cid", "1", "1700000000", "used"),
     ("without a time, later line", DETAIL.format("abc00001"), "cid", "5", None, "duplicate"),
@@ -73,7 +80,14 @@ REVIEWS = [
     ("older review of a decided pair", DETAIL.format("abc00002"), "eve", "5", "2024-01-01", "duplicate"),
     ("a skip overrides nothing", DETAIL.format("abc00003"), "eve", "5", "2024-01-01", "used"),
     ("an unknown word overrides nothing", DETAIL.format("abc00004"), "eve", "5", "2024-01-01", "used"),
-    ("of somebody who is also an app user", DETAIL.format("abc00001"), "linked", "5", "2024-01-01", "overridden"),
+    (
+        "of somebody who is also an app user",
+        DETAIL.format("abc00001"),
+        "linked",
+        "5",
+        "2024-01-01",
+        "overridden",
+    ),
 ]
 
 APP_USER = user_uuid("app")
@@ -81,34 +95,50 @@ LINKED_USER = user_uuid("linked")
 
 # (what it is about, the line's columns, outcome)
 DECISIONS = [
-    ("by external_id", dict(reviewer_id="eve", item="abc00001", decision="NOPE", decided_at="2024-02-01"), "used"),
-    ("by content id alias", dict(reviewer_id="eve", item="abc2", label="0", decided_at="2024-02-01"), "used"),
-    ("a skip", dict(reviewer_id="eve", item="abc00003", decision="Skip"), "skip"),
-    ("an unknown word", dict(reviewer_id="eve", item="abc00004", decision="meh"), "unknown_decision"),
-    ("nothing said", dict(reviewer_id="eve", item="abc00004"), "unknown_decision"),
-    ("a label of 2", dict(reviewer_id="eve", item="abc00004", label="2"), "unknown_decision"),
-    ("a skip of an unknown video", dict(reviewer_id="eve", item="zzz1", decision="skip"), "skip"),
-    ("unknown video", dict(reviewer_id="eve", item="zzz1", decision="like"), "unknown_video"),
-    ("no item", dict(reviewer_id="eve", item=" ", decision="like"), "no_content_id"),
-    ("a URL of no shop", dict(reviewer_id="eve", item="https://shop.example/x", decision="like"), "no_content_id"),
-    ("nobody", dict(item="abc00001", decision="like"), "no_user"),
     (
-        "a uuid in capitals, an app user",
-        dict(user_id=str(APP_USER).upper(), item=str(video_uuid("abc00005")).upper(), decision="grid_like"),
+        "by external_id",
+        {"reviewer_id": "eve", "item": "abc00001", "decision": "NOPE", "decided_at": "2024-02-01"},
         "used",
     ),
-    ("an id that is no uuid", dict(user_id="u-17", item="abc00005", label="1.0"), "used"),
-    ("by URL", dict(reviewer_id="fay", item=DETAIL.format("abc00006"), decision="swipe_like"), "used"),
+    (
+        "by content id alias",
+        {"reviewer_id": "eve", "item": "abc2", "label": "0", "decided_at": "2024-02-01"},
+        "used",
+    ),
+    ("a skip", {"reviewer_id": "eve", "item": "abc00003", "decision": "Skip"}, "skip"),
+    ("an unknown word", {"reviewer_id": "eve", "item": "abc00004", "decision": "meh"}, "unknown_decision"),
+    ("nothing said", {"reviewer_id": "eve", "item": "abc00004"}, "unknown_decision"),
+    ("a label of 2", {"reviewer_id": "eve", "item": "abc00004", "label": "2"}, "unknown_decision"),
+    ("a skip of an unknown video", {"reviewer_id": "eve", "item": "zzz1", "decision": "skip"}, "skip"),
+    ("unknown video", {"reviewer_id": "eve", "item": "zzz1", "decision": "like"}, "unknown_video"),
+    ("no item", {"reviewer_id": "eve", "item": " ", "decision": "like"}, "no_content_id"),
+    (
+        "a URL of no shop",
+        {"reviewer_id": "eve", "item": "https://shop.example/x", "decision": "like"},
+        "no_content_id",
+    ),
+    ("nobody", {"item": "abc00001", "decision": "like"}, "no_user"),
+    (
+        "a uuid in capitals, an app user",
+        {
+            "user_id": str(APP_USER).upper(),
+            "item": str(video_uuid("abc00005")).upper(),
+            "decision": "grid_like",
+        },
+        "used",
+    ),
+    ("an id that is no uuid", {"user_id": "u-17", "item": "abc00005", "label": "1.0"}, "used"),
+    ("by URL", {"reviewer_id": "fay", "item": DETAIL.format("abc00006"), "decision": "swipe_like"}, "used"),
     # the app decided the same pair later (below)
     (
         "older than the app's own",
-        dict(user_id=str(APP_USER), item="abc00001", decision="like", decided_at="2024-01-01"),
+        {"user_id": str(APP_USER), "item": "abc00001", "decision": "like", "decided_at": "2024-01-01"},
         "duplicate",
     ),
     # ... and earlier
     (
         "newer than the app's own",
-        dict(user_id=str(APP_USER), item="abc00002", decision="like", decided_at="1709251200000"),
+        {"user_id": str(APP_USER), "item": "abc00002", "decision": "like", "decided_at": "1709251200000"},
         "used",
     ),
 ]

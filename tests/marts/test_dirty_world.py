@@ -1,11 +1,11 @@
-"""Each line of the dirty world has the outcome written beside it, and the mart exactly the rows that follow."""
+"""Each line of the dirty world has the outcome written beside it, and the mart the rows that follow."""
 
 import uuid
 from collections import Counter
 from datetime import UTC, datetime
 
-from tests.marts.dirty_world import APP, APP_USER, DECISIONS, LINKED_USER, LONG_ID, REVIEWS, SQL_ID
-from tests.marts.world import video_uuid
+from marts.dirty_world import APP, APP_USER, DECISIONS, LINKED_USER, LONG_ID, REVIEWS, SQL_ID
+from marts.world import video_uuid
 from trainer.database import Connection
 
 
@@ -29,7 +29,9 @@ def test_every_decision_has_its_outcome(dirty: Connection) -> None:
 
 
 def test_the_funnel_adds_up_to_the_lines(dirty: Connection) -> None:
-    funnel = dirty.execute("select source, outcome, n_rows, share from marts.rpt_interaction_funnel").fetchall()
+    funnel = dirty.execute(
+        "select source, outcome, n_rows, share from marts.rpt_interaction_funnel"
+    ).fetchall()
     expected = Counter(("review", line[-1]) for line in REVIEWS)
     expected += Counter(("decision", line[-1]) for line in DECISIONS)
     expected += Counter(("app", line[-1]) for line in APP)
@@ -44,7 +46,8 @@ def test_the_funnel_adds_up_to_the_lines(dirty: Connection) -> None:
 
 def interactions(dirty: Connection, user: str) -> dict[uuid.UUID, tuple[object, ...]]:
     rows = dirty.execute(
-        "select video_id, label, source, match_rule, occurred_at from marts.fct_interactions where user_key = %s",
+        "select video_id, label, source, match_rule, occurred_at from marts.fct_interactions"
+        " where user_key = %s",
         [user],
     ).fetchall()
     return {row[0]: tuple(row[1:]) for row in rows}

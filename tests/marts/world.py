@@ -31,7 +31,10 @@ class World:
     def videos(self, *rows: dict[str, object]) -> None:
         """Each row needs `external_id` or `id`; the uuid is video_uuid(external_id) unless given."""
         for row in rows:
-            values = {"id": video_uuid(str(row.get("external_id"))), "title": str(row.get("external_id"))} | row
+            values = {
+                "id": video_uuid(str(row.get("external_id"))),
+                "title": str(row.get("external_id")),
+            } | row
             self._insert("public.videos", [values])
 
     def tags(self, video: str, *names: str) -> None:
