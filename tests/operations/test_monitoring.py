@@ -1,0 +1,112 @@
+"""Monitoring on a real registry: what was shown and what came of it, the versions' health, and the alerts."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.operations.conftest import REFUSED, SERVED
+from trainer.database import Address, connect
+from trainer.transform import BuildSummary, dbt_build
+
+MONITORING = ["path:models/monitoring", "path:tests/monitoring"]
+# half of what the world's app users decided was shown to them an hour before, by two arms
+SHOWN = """
+insert into recsys.impressions (user_id, video_id, rank, model_version, experiment, arm, shown_at)
+select d.user_id, d.video_id, 1, %(served)s, 'first', case when right(d.user_id::text, 1) in ('0', '4', '8')
+    then 'a' else 'b' end, d.created_at - interval '1 hour'
+from public.user_video_decisions as d
+"""
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("dbt")
+
+
+def build(where: Address, target: Path, **vars: object) -> BuildSummary:
+    return dbt_build(where, select=MONITORING, target=target, vars=vars or None)
+
+
+def test_shown_liked_counted_and_forgotten(installed: Address, target: Path, somebody: str) -> None:
+    with connect(installed, autocommit=True) as connection:
+        arms = '[{"arm": "a", "share": 0.5}, {"arm": "b", "version": "%s", "share": 0.5}]' % REFUSED  # noqa: UP031
+        connection.execute("select recsys.start_experiment('first', %s::jsonb)", (arms,))
+        connection.execute(SHOWN, {"served": SERVED})
+    assert "alert_experiment_is_dealt_wrongly" not in build(installed, target).warnings
+    with connect(installed) as connection:
+        row = connection.execute(
+            "select count(*), count(*) filter (where f.is_liked), bool_and(f.has_response),"
+            " (select count(*) from public.user_video_decisions where decision_type = 'like')"
+            " from marts.fct_impressions as f"
+        ).fetchone()
+        assert row is not None
+        assert row[1] == row[3] > 0
+        assert row[2]
+        results = connection.execute(
+            "select arm, n_users, is_control, like_rate between like_rate_low and like_rate_high,"
+            " difference is null from marts.rpt_experiment_results order by arm"
+        ).fetchall()
+        assert results == [("a", 3, True, True, True), ("b", 3, False, True, False)]
+        total = connection.execute("select sum(n_impressions) from marts.rpt_online_metrics").fetchone()
+        assert total == (row[0],)
+        forgotten = "from marts.fct_impressions where user_key = %s"
+        assert connection.execute(f"select count(*) > 0 {forgotten}".encode(), (somebody,)).fetchone() == (
+            True,
+        )
+        connection.execute("select recsys.forget_user(%s)", (somebody.removeprefix("app:"),))
+        assert connection.execute(f"select count(*) > 0 {forgotten}".encode(), (somebody,)).fetchone() == (
+            False,
+        )
+
+
+def test_health_of_every_version(installed: Address, target: Path) -> None:
+    with connect(installed, autocommit=True) as connection:
+        connection.execute(
+            "delete from recsys.video_embeddings where model_version = %s and video_id in"
+            " (select video_id from recsys.video_embeddings where model_version = %s limit 15)",
+            (SERVED, SERVED),
+        )
+        connection.execute(
+            "create table recsys.served_calls"
+            " (function_name text, milliseconds numeric, called_at timestamptz, model_version text)"
+        )
+        connection.execute(
+            "insert into recsys.served_calls select 'recommend_videos', n, now(), %s"
+            " from generate_series(1, 101) as n",
+            (SERVED,),
+        )
+    build(installed, target)
+    with connect(installed) as connection:
+        rows = connection.execute(
+            "select version, is_active, ndcg_at_20, popularity_ndcg_at_20,"
+            " round(ndcg_at_20_change::numeric, 6), share_videos_without_vector,"
+            " share_users_without_vector, p95_ms"
+            " from marts.rpt_model_health order by version"
+        ).fetchall()
+    assert rows[0] == (SERVED, True, 0.4, 0.3, None, 0.25, 0, 96)
+    assert rows[1][:4] == (REFUSED, False, 0.2, 0.3)
+    assert float(rows[1][4]) == -0.2
+
+
+REGISTRY = "update recsys.embedding_model_versions set created_at"
+ALERTS = {
+    "alert_active_version_is_old": f"{REGISTRY} = now() - interval '15 days'",
+    "alert_users_or_taste_moved_on": f"{REGISTRY} = '2020-01-01'",
+    "alert_vectors_are_missing": "delete from recsys.user_embeddings",
+    "alert_active_version_loses_to_popularity": "update recsys.evaluations set value = 0"
+    " where model_name = 'two_tower'",
+    "alert_index_loses_places": "insert into recsys.evaluations (model_version, model_name, split, metric,"
+    f" value) values ('{SERVED}', 'index', 'val', 'ann_recall@20', 0.5)",
+    "alert_funnel_loses_lines": "update marts.rpt_interaction_funnel set share = 0.1"
+    " where source = 'decision'",
+}
+
+
+def test_alerts_warn_and_do_not_stop_the_build(installed: Address, target: Path) -> None:
+    before = set(build(installed, target).warnings)
+    assert before == {"alert_app_went_quiet"}  # the world ends with the year 2025
+    with connect(installed, autocommit=True) as connection:
+        for statement in ALERTS.values():
+            connection.execute(statement.encode())
+    assert set(build(installed, target).warnings) >= set(ALERTS)
+    assert not set(build(installed, target, alert_newest_interaction_days=36500).warnings) & before
