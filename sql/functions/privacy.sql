@@ -45,6 +45,7 @@ begin
             ('marts.fct_interactions', 'user_key = $2'),
             ('marts.fct_user_histories', 'user_key = $2'),
             ('marts.dim_users', 'user_key = $2'),
+            ('marts.fct_impressions', 'user_key = $2'),
             ('recsys.user_embeddings', 'user_key = $2'),
             ('recsys.evaluation_users', 'user_key = $2'),
             ('recsys.impressions', 'user_id = $1')
