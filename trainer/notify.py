@@ -120,7 +120,7 @@ def split_urls(text: str) -> list[str]:
 def without_secrets(text: str, settings: Settings) -> str:
     """The text without any password, key or token this process knows, nor a password inside any URL."""
     parameters = settings.libpq_parameters()
-    known = [settings.database_url, settings.supabase_secret_key, settings.supabase_service_role_key]
+    known = [settings.supabase_secret_key, settings.supabase_service_role_key]
     secrets = [parameters.get("password", ""), *(s.get_secret_value() for s in known if s is not None)]
     if settings.martello_notify_urls is not None:
         secrets += split_urls(settings.martello_notify_urls.get_secret_value())
