@@ -153,6 +153,28 @@ def test_what_runs_as_its_owner_is_known(serving: Connection) -> None:
             serving.execute(f"select * from public.{call}".encode())
 
 
+def test_lists_are_made_in_one_snapshot(serving: Connection) -> None:
+    """Stable: all statements of a call see what its query saw; a volatile one could meet two versions."""
+    rows = serving.execute(
+        "select proname, provolatile::text from pg_proc where oid = any(%s::regproc[]::oid[])",
+        (
+            [
+                *(
+                    "recsys.recommend",
+                    "recsys.nearest",
+                    "recsys.popular",
+                    "recsys.user_videos",
+                    "recsys.explain",
+                ),
+                *("public.recommend_videos", "public.similar_videos", "public.match_videos"),
+                *("public.popular_videos", "public.explain_recommendation"),
+            ],
+        ),
+    ).fetchall()
+    assert len(rows) == 10
+    assert {volatility for _, volatility in rows} == {"s"}
+
+
 def test_names_and_types_are_those_of_the_contract(serving: Connection) -> None:
     rows = serving.execute(
         "select proname, pg_get_function_arguments(oid), pg_get_function_result(oid) from pg_proc"

@@ -83,6 +83,13 @@ def test_promote_and_roll_back_and_further_back(serving: Connection, world: Worl
     ]  # fmt: skip
 
 
+def test_rolls_back_over_a_version_that_is_gone(serving: Connection, world: World) -> None:
+    for version in (SECOND, THIRD):
+        publish(serving, world, version)
+    serving.execute("select recsys.drop_version(%s)", (SECOND,))
+    assert release.rollback(serving)["version"] == FIRST
+
+
 def test_a_clock_that_goes_back_changes_no_order(serving: Connection, world: World) -> None:
     serving.execute("update recsys.embedding_model_versions set created_at = now() + interval '3 years'")
     serving.execute("update recsys.release_log set at = now() + interval '3 years'")
