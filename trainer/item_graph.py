@@ -77,14 +77,16 @@ def item_graph(
     vocabularies: Vocabularies,
     n_slots: int,
     limit_bytes: int = LIMIT_BYTES,
+    *,
+    keeps_ids: bool = True,
 ) -> tuple[Graph, Precision, Precision | None]:
     """id_index, category_index, category_weight, numbers, text_buckets, text_counts -> both item vectors.
 
     Inputs a model was trained without are left out. `n_slots` is L of ItemFeatures. Text comes as hashed
     n-grams with how often each occurs, 0 for padding. Where a large catalogue leaves the ids less than a
-    quarter of their coordinates they are left out (`coordinates` 0): the vectors of trained videos are in the
-    score model and in Postgres, this file is for those that came later. Beside the graph: how the ids are
-    kept, and how the categories are, None without any.
+    quarter of their coordinates, or without `keeps_ids`, they are left out (`coordinates` 0): the vectors of
+    trained videos are in the score model and in Postgres, this file is for those that came later. Beside the
+    graph: how the ids are kept, and how the categories are, None without any.
     """
     inputs, nodes, constants = ["int64[batch] id_index"], CLAMP.format(name="id_index"), _scalars()
     of_categories: Precision | None = None
@@ -102,7 +104,7 @@ def item_graph(
     room = limit_bytes - GRAPH_BYTES - sum(array.nbytes for array in constants.values())
     pair = [_array(tower.id_embedding_ID), _array(tower.id_history_ID)]
     d = pair[0].shape[1]
-    if room >= (d // 4 + SCALE_BYTES) * 2 * len(pair[0]) + 2 * d * d * 4:
+    if keeps_ids and room >= (d // 4 + SCALE_BYTES) * 2 * len(pair[0]) + 2 * d * d * 4:
         tables, precision = fit_tables(pair, room)
     else:
         tables, precision = [Table(rows[:1]) for rows in pair], Precision("float32", 0)

@@ -90,9 +90,14 @@ def _user_file(path: Path, subject: Subject, limit_bytes: int) -> dict[str, obje
 def _item_file(path: Path, subject: Subject, limit_bytes: int) -> dict[str, object]:
     model, catalogue = subject.model, subject.mart.catalogue
     n_slots = model.features.category_index.shape[1]
-    graph, kept, of_categories = item_graph(model.towers.item_tower, model.vocabularies, n_slots, limit_bytes)
-    session = _saved(graph, path, subject, limit_bytes)
-    parity = check_items(session, model, catalogue, kept, of_categories)
+    for keeps_ids in (True, False):
+        graph, kept, of_categories = item_graph(
+            model.towers.item_tower, model.vocabularies, n_slots, limit_bytes, keeps_ids=keeps_ids
+        )
+        session = _saved(graph, path, subject, limit_bytes)
+        parity = check_items(session, model, catalogue, kept, of_categories)
+        if parity.holds or kept.form == "float32":
+            break  # else: ids squeezed so far that they rank otherwise are better left out
     features, texts = model.features.take(torch.tensor([0])), texts_of(catalogue, np.array([0]))
     feeds = item_feeds(session, features, texts, model.vocabularies)
     described = _described(session, feeds, kept, parity)

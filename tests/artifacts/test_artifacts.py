@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from trainer.errors import ModelMismatchError, StorageError
 from trainer.export import IR_VERSION, OPSET, properties, save
 from trainer.features import texts_of
 from trainer.mart import Mart
-from trainer.onnx_files import Subject
+from trainer.onnx_files import Subject, write_onnx_files
 from trainer.onnx_session import Session, item_feeds, run_items
 from trainer.parity import check_items, check_users
 from trainer.precision import Precision
@@ -256,3 +257,15 @@ def test_damaged_metadata_is_one_line(content: str, folder: Path, world: Mart) -
     (folder / "model_meta.json").write_text(content)
     with pytest.raises(ModelMismatchError, match="missing, damaged or of another schema"):
         load_artifacts(folder, world.catalogue)
+
+
+@pytest.mark.parametrize(
+    ("limit", "kept"), [(2_240_000, Precision("float16", 32)), (2_210_000, Precision("float32", 0))]
+)
+def test_an_item_tower_without_room_gives_up_exactness_then_ids(
+    limit: int, kept: Precision, world: Mart, model: TrainedModel, tmp_path: Path
+) -> None:
+    subject = Subject.of(model, world, {"version": VERSION, "weights_sha256": ""})
+    described = write_onnx_files(tmp_path, subject, limit)["item_tower.onnx"]
+    assert described["precision"] == asdict(kept)
+    assert (tmp_path / "item_tower.onnx").stat().st_size <= limit
