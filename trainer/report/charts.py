@@ -116,7 +116,7 @@ def scatter(catalogue: CatalogueMap) -> str:
     dots = [
         f'<circle class="{f"g{dot.group}" if dot.group >= 0 else "other"}"'
         f' cx="{6 + dot.x * (WIDTH - 12):.1f}"'
-        f' cy="{height - 6 - dot.y * (height - 12):.1f}" r="1.7"><title>{escape(dot.title)}</title></circle>'
+        f' cy="{height - 6 - dot.y * (height - 12):.1f}" r="1.5"><title>{escape(dot.title)}</title></circle>'
         for dot in catalogue.dots
     ]
     return _svg(height, "Map of the catalogue", dots, "map")
