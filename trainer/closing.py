@@ -1,7 +1,8 @@
 """How a run ends for the people: its report beside the artifacts, and one message.
 
-The pipeline calls `report_run` when the gate has decided and before the manifest is written, so that the report
-is released with the version; `tell_run` when everything is where it belongs; `tell_failure` where it broke off.
+The pipeline calls `report_run` when the gate has decided and before the manifest is written, so that the
+report is released with the version; `tell_run` when everything is where it belongs; `tell_failure` where it
+broke off.
 """
 
 from collections.abc import Iterable, Mapping
@@ -28,7 +29,7 @@ def report_run(
 
 
 def tell_run(connection: Connection, version: str) -> None:
-    """Promoted or refused, with the data's problems under it; nothing of a candidate, which nobody waits for."""
+    """Promoted or refused, with the data's problems under it; a candidate is no news."""
     row = connection.execute(
         "select status from recsys.embedding_model_versions where version = %s", (version,)
     ).fetchone()

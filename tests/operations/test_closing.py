@@ -1,4 +1,4 @@
-"""The end of a run: a report in the version's folder, one message with the data's problems, never a failure."""
+"""The end of a run: a report in the version's folder, one message, never a failure."""
 
 from collections.abc import Iterator
 from pathlib import Path
