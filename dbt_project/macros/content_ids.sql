@@ -39,9 +39,5 @@
     {%- set allowed = var("cid_aliases") -%}
     {%- set allowed = known if allowed == "all" else [] if allowed in (none, "none", "") else allowed -%}
     {%- set allowed = [allowed] if allowed is string else allowed -%}
-    {%- for rule in allowed if rule not in known -%}
-        {%- do exceptions.raise_compiler_error(
-            "var cid_aliases names " ~ rule ~ "; it takes any of " ~ known | join(", ")) -%}
-    {%- endfor -%}
     {{ return(known | select("in", allowed) | list) }}
 {% endmacro %}

@@ -48,7 +48,7 @@
 {#- One sentence per fault of a source that is there: a column missing or of a type that cannot be read. -#}
 {% macro source_faults(source_name, table_name, relation, found) %}
     {%- set faults = [] -%}
-    {%- set remedy = "run `python -m trainer db migrate`" if source_name == "raw"
+    {%- set remedy = "run `python -m trainer db migrate`" if source_name in ("raw", "recsys")
         else "give it that column, or name another one in models/staging/" ~ source_name ~ "/sources.yml" -%}
     {%- for column in declaration(source_name, table_name).columns.values() -%}
         {%- set name = relation.schema ~ "." ~ relation.identifier ~ "." ~ column.name -%}
@@ -75,10 +75,28 @@
                 {%- do faults.extend(source_faults(node.source_name, node.name, relation, found)) -%}
             {%- endif -%}
         {%- endfor -%}
+        {%- do faults.extend(var_faults()) -%}
         {%- if faults -%}
             {%- do exceptions.raise_compiler_error(faults | sort | join(" | ")) -%}
         {%- endif -%}
     {%- endif -%}
+{% endmacro %}
+
+{#- One sentence per var that means nothing, before it means something else than was meant. -#}
+{% macro var_faults() %}
+    {%- set faults = [] -%}
+    {%- set rules = ["alias_padding", "alias_prefix", "alias_padding_prefix", "all", "none"] -%}
+    {%- set asked = var("cid_aliases") or [] -%}
+    {%- for rule in ([asked] if asked is string else asked) if rule not in rules -%}
+        {%- do faults.append("var cid_aliases names " ~ rule ~ "; it takes any of " ~ rules | join(", ")) -%}
+    {%- endfor -%}
+    {%- if var("split_strategy") not in ("user_stratified", "temporal") -%}
+        {%- do faults.append("var split_strategy is " ~ var("split_strategy") ~ "; it takes user_stratified or temporal") -%}
+    {%- endif -%}
+    {%- for name in ("val_ratio", "test_ratio") if not 0 <= var(name) | float < 1 -%}
+        {%- do faults.append("var " ~ name ~ " is " ~ var(name) ~ "; it takes 0 or more and less than 1") -%}
+    {%- endfor -%}
+    {{ return(faults) }}
 {% endmacro %}
 
 {#- One column of a source, cast to its declared type; a null of that type when the source has no such column. -#}

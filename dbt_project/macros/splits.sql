@@ -3,6 +3,13 @@
     `split_up`: the rows of CTE `pairs` with a column `drawn_split`.
     Ratios are written into the SQL as decimal numbers, so that 0.29 of 100 rows is 29 and not 28.
 -#}
+{% macro split_up(pairs) -%}
+    {%- if var("split_strategy") == "temporal" -%}
+        {{ temporal_split(pairs) }}
+    {%- else -%}
+        {{ user_stratified_split(pairs) }}
+    {%- endif -%}
+{%- endmacro %}
 
 {#-
     user_stratified, first half, where rows are sorted by user anyway: the place of each row in its user's draw, and

@@ -74,3 +74,8 @@
 {% macro folded(text) -%}
     translate({{ trimmed(text) }}, '０１２３４５６７８９．', '0123456789.')
 {%- endmacro %}
+
+{#- Compared byte by byte: the same order in every database, and several times faster to sort. -#}
+{% macro bytewise(text) -%}
+    {{ text }} collate "C"
+{%- endmacro %}

@@ -69,3 +69,12 @@
         )
     end
 {%- endmacro %}
+
+{#- Seed B's window; a row without a time is never known to be outside. -#}
+{% macro is_outside_window(occurred_at) -%}
+    {%- if var("window_months") is none -%}
+        false
+    {%- else -%}
+        {{ occurred_at }} < now() - interval '{{ var("window_months") }} months'
+    {%- endif -%}
+{%- endmacro %}

@@ -24,6 +24,17 @@ lines as (
     from {{ ref("stg_app__decisions") }}
 ),
 
+mart as (
+    select count(*) as n_rows
+    from {{ ref("fct_interactions") }}
+),
+
+funnel as (
+    select coalesce(sum(rpt_interaction_funnel.n_rows), 0) as n_rows
+    from {{ ref("rpt_interaction_funnel") }} as rpt_interaction_funnel
+    where rpt_interaction_funnel.outcome in ('used', 'seen_only')
+),
+
 outcomes as (
     select
         rpt_interaction_funnel.source,
@@ -44,10 +55,6 @@ select
     'the mart' as source,
     mart.n_rows as expected,
     funnel.n_rows as found
-from (select count(*) as n_rows from {{ ref("fct_interactions") }}) as mart
-cross join (
-    select coalesce(sum(rpt_interaction_funnel.n_rows), 0) as n_rows
-    from {{ ref("rpt_interaction_funnel") }} as rpt_interaction_funnel
-    where rpt_interaction_funnel.outcome in ('used', 'seen_only')
-) as funnel
+from mart
+cross join funnel
 where mart.n_rows != funnel.n_rows

@@ -1,6 +1,6 @@
 """Rows for scale: MovieTweetings blown up by copies, for throughput and memory only, never for quality.
 
-Each of `copies` user copies keeps 95 % of the users' ratings; copy c lives in item block c % 8, and a tenth of
+Each of `copies` user copies keeps 95 % of the users' ratings; copy c lives in item block c % 8; a tenth of
 its ratings move to a random other block, so that blocks are connected. 44 copies give 5.9 million rows,
 900,000 users, 100,000 videos. Deterministic.
 """

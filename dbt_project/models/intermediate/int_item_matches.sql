@@ -21,17 +21,17 @@ candidates as (
     from items
     inner join videos on items.video_id = videos.video_id
     {%- for rule, item_key, video_key in key_rules %}
-    union all
-    select
-        items.item_no,
-        {{ loop.index }} as precedence,
-        '{{ rule }}' as match_rule,
-        videos.video_id
-    from items
-    inner join videos
-        on
-            items.{{ item_key }} = videos.{{ video_key }}
-            and (items.catalogue_source is null or items.catalogue_source = videos.catalogue_source)
+        union all
+        select
+            items.item_no,
+            {{ loop.index }} as precedence,
+            '{{ rule }}' as match_rule,
+            videos.video_id
+        from items
+        inner join videos
+            on
+                items.{{ item_key }} = videos.{{ video_key }}
+                and (items.catalogue_source is null or items.catalogue_source = videos.catalogue_source)
     {%- endfor %}
 ),
 

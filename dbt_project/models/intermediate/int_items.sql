@@ -69,7 +69,7 @@ split_up as materialized (
 )
 
 select
-    cast(row_number() over (order by split_up.may_be_bare, split_up.item collate "C") as integer) as item_no,
+    cast(row_number() over (order by split_up.may_be_bare, {{ bytewise("split_up.item") }}) as integer) as item_no,
     split_up.may_be_bare,
     split_up.item,
     split_up.address,

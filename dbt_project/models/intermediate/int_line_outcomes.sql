@@ -18,7 +18,7 @@ lined_up as (
         lag(lines.is_review) over (
             partition by lines.user_key, lines.video_id, lines.exclusion is null
             order by
-                lines.is_review,
+                lines.is_review asc,
                 lines.occurred_at desc nulls last,
                 lines.load_id desc nulls first,
                 lines.line_number desc,

@@ -55,9 +55,8 @@ select
     lines.source,
     lines.load_id,
     lines.line_number,
-    -- compared byte by byte from here on: the same order everywhere, and several times faster to sort
     -- what no index can hold is nobody's id
-    case when octet_length(lines.user_key) <= 2000 then lines.user_key end collate "C" as user_key,
+    {{ bytewise("case when octet_length(lines.user_key) <= 2000 then lines.user_key end") }} as user_key,
     int_items.item_no,
     lines.stars,
     lines.decision,

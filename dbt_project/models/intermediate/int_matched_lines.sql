@@ -95,8 +95,6 @@ select
         when labelled.user_key is null then 'no_user'
         when labelled.signal_fault is not null then labelled.signal_fault
         when labelled.item_fault is not null then labelled.item_fault
-        {%- if var("window_months") is not none %}
-        when labelled.occurred_at < now() - interval '{{ var("window_months") }} months' then 'outside_window'
-        {%- endif %}
+        when {{ is_outside_window("labelled.occurred_at") }} then 'outside_window'
     end as fault
 from labelled

@@ -3,7 +3,8 @@
 ] | reject("none") | list -%}
 
 with eligible as (
-    select * from {{ ref("int_matched_lines") }} as int_matched_lines
+    select int_matched_lines.*
+    from {{ ref("int_matched_lines") }} as int_matched_lines
     where int_matched_lines.fault is null
 ),
 

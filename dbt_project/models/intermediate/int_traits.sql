@@ -14,7 +14,7 @@ with traits as (
 
 select
     -- in the order of the names; even numbers are tags, odd ones makers
-    2 * row_number() over (order by traits.name collate "C", traits.is_maker) + traits.is_maker as trait_no,
+    2 * row_number() over (order by {{ bytewise("traits.name") }}, traits.is_maker) + traits.is_maker as trait_no,
     traits.is_maker,
     traits.name
 from traits

@@ -29,23 +29,27 @@ ranked as (
 best as materialized (
     select
         ranked.user_no,
-        (array_agg(ranked.preference order by ranked.preference) filter (where ranked.is_maker = 0))[:3] as tags,
-        (array_agg(ranked.preference order by ranked.preference) filter (where ranked.is_maker = 1))[:3] as makers
+        (array_agg(ranked.preference order by ranked.preference) filter (where ranked.is_maker = 0))[1:3] as tags,
+        (array_agg(ranked.preference order by ranked.preference) filter (where ranked.is_maker = 1))[1:3] as makers
     from ranked
     group by ranked.user_no
 )
 
 select
     int_user_training.user_key,
-    {%- for kind in ["tags", "makers"] %}
-    array_remove(array[{{ kind }}_1.name, {{ kind }}_2.name, {{ kind }}_3.name], null) as preferred_{{ kind }}
-    {{- "," if not loop.last }}
-    {%- endfor %}
+    array_remove(array[tag_1.name, tag_2.name, tag_3.name], null) as preferred_tags,
+    array_remove(array[maker_1.name, maker_2.name, maker_3.name], null) as preferred_makers
 from {{ ref("int_user_training") }} as int_user_training
 inner join best on int_user_training.user_no = best.user_no
-{%- for kind in ["tags", "makers"] %}
-{%- for place in [1, 2, 3] %}
-left join {{ ref("int_traits") }} as {{ kind }}_{{ place }}
-    on (best.{{ kind }}[{{ place }}] & 4294967295) = {{ kind }}_{{ place }}.trait_no
-{%- endfor %}
-{%- endfor %}
+left join {{ ref("int_traits") }} as tag_1
+    on (best.tags[1] & 4294967295) = tag_1.trait_no
+left join {{ ref("int_traits") }} as tag_2
+    on (best.tags[2] & 4294967295) = tag_2.trait_no
+left join {{ ref("int_traits") }} as tag_3
+    on (best.tags[3] & 4294967295) = tag_3.trait_no
+left join {{ ref("int_traits") }} as maker_1
+    on (best.makers[1] & 4294967295) = maker_1.trait_no
+left join {{ ref("int_traits") }} as maker_2
+    on (best.makers[2] & 4294967295) = maker_2.trait_no
+left join {{ ref("int_traits") }} as maker_3
+    on (best.makers[3] & 4294967295) = maker_3.trait_no

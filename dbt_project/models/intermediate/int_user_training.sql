@@ -3,10 +3,12 @@ with described as (
     select
         fct_interactions.user_key,
         array_agg(
-            fct_interactions.video_id order by fct_interactions.occurred_at desc nulls last, fct_interactions.video_id
+            fct_interactions.video_id
+            order by fct_interactions.occurred_at desc nulls last, fct_interactions.video_id asc
         ) filter (where fct_interactions.split = 'train' and fct_interactions.label = 1) as liked_video_ids,
         array_agg(
-            fct_interactions.video_id order by fct_interactions.occurred_at desc nulls last, fct_interactions.video_id
+            fct_interactions.video_id
+            order by fct_interactions.occurred_at desc nulls last, fct_interactions.video_id asc
         ) filter (where fct_interactions.split = 'train' and fct_interactions.label = 0) as disliked_video_ids,
         min(fct_interactions.occurred_at) filter (where fct_interactions.split = 'train') as first_at,
         max(fct_interactions.occurred_at) filter (where fct_interactions.split = 'train') as last_at,

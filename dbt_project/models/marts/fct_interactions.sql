@@ -7,11 +7,7 @@ with pairs as (
     where int_line_outcomes.outcome in ('used', 'seen_only')
 ),
 
-{% if var("split_strategy") == "temporal" -%}
-{{ temporal_split("pairs") }}
-{%- else -%}
-{{ user_stratified_split("pairs") }}
-{%- endif %}
+{{ split_up("pairs") }}
 
 select
     split_up.user_key,

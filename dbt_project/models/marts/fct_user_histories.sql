@@ -4,7 +4,7 @@ with training as (
 
 select
     dim_users.user_key,
-    coalesce(training.liked_video_ids[:{{ var("history_length") }}], '{}') as liked_video_ids,
-    coalesce(training.disliked_video_ids[:{{ var("history_length") }}], '{}') as disliked_video_ids
+    coalesce(training.liked_video_ids[1:{{ var("history_length") }}], '{}') as liked_video_ids,
+    coalesce(training.disliked_video_ids[1:{{ var("history_length") }}], '{}') as disliked_video_ids
 from {{ ref("dim_users") }} as dim_users
 left join training on dim_users.user_key = training.user_key

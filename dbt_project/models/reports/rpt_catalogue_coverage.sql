@@ -17,4 +17,4 @@ select
     cast(coalesce(sum(interactions.n_users), 0) as bigint) as n_interactions
 from {{ ref("dim_videos") }} as dim_videos
 left join interactions on dim_videos.video_id = interactions.video_id
-group by 1
+group by coalesce(dim_videos.maker, '')

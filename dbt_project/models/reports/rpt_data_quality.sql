@@ -1,4 +1,11 @@
-with outcomes as (
+with loads as (
+    select
+        stg_raw__loads.load_id,
+        cast(stg_raw__loads.loaded_at at time zone 'UTC' as date) as day
+    from {{ ref("stg_raw__loads") }} as stg_raw__loads
+),
+
+outcomes as (
     select
         int_outcome_counts.source,
         int_outcome_counts.load_id,
@@ -25,7 +32,7 @@ faults as (
 
 select
     outcomes.source,
-    cast(coalesce(loads.loaded_at, now()) at time zone 'UTC' as date) as day,
+    coalesce(loads.day, cast(now() at time zone 'UTC' as date)) as day,
     cast(sum(outcomes.n_lines) as bigint) as n_lines,
     cast(coalesce(sum(outcomes.n_rejected), 0) as bigint) as n_rejected,
     cast(coalesce(sum(outcomes.n_used), 0) as bigint) as n_used,
@@ -35,6 +42,6 @@ select
     cast(coalesce(sum(faults.n_future_times), 0) as bigint) as n_future_times,
     cast(coalesce(sum(faults.n_unreadable_splits), 0) as bigint) as n_unreadable_splits
 from outcomes
-left join {{ ref("stg_raw__loads") }} as loads on outcomes.load_id = loads.load_id
+left join loads on outcomes.load_id = loads.load_id
 left join faults on outcomes.source = faults.source and outcomes.load_id = faults.load_id
-group by outcomes.source, 2
+group by outcomes.source, coalesce(loads.day, cast(now() at time zone 'UTC' as date))

@@ -4,13 +4,13 @@ with counts as (
         int_outcome_counts.outcome,
         int_outcome_counts.n_rows,
         -- where the item is the trouble, the item; else the place to look at
-        case
-            when int_outcome_counts.outcome in ('no_content_id', 'unknown_video', 'ambiguous') and items.item is not null
-                then left(items.item, 500)
-            when int_outcome_counts.load_id is not null
-                then coalesce(loads.file_name, 'load ' || int_outcome_counts.load_id)
-                || ', line ' || int_outcome_counts.line_number
-        end as example,
+        coalesce(
+            case
+                when int_outcome_counts.outcome in ('no_content_id', 'unknown_video', 'ambiguous')
+                    then left(items.item, 500)
+            end,
+            loads.file_name || ', line ' || int_outcome_counts.line_number
+        ) as example,
         row_number() over (
             partition by int_outcome_counts.source, int_outcome_counts.outcome
             order by int_outcome_counts.load_id desc nulls last
