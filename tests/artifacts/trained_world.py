@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from trainer.histories import HistoryConfig
 from trainer.mart import Catalogue, Interactions, Mart, make_mart
 from trainer.trained import TrainedModel
 from trainer.training import TrainingConfig, fit
@@ -86,8 +87,10 @@ def mart(videos: Catalogue | None = None, *, seed: int = 0) -> Mart:
 
 def train(world: Mart, **dials: object) -> TrainedModel:
     """Towers after one epoch: real weights in every layer."""
-    settings = {"embedding_dim": 32, "epochs": 1, "refit": False, "hidden_units": 16, **dials}
-    return fit(world, TrainingConfig(**settings))  # type: ignore[arg-type]
+    # a half life, and fewer likes than most people have: both have to be the same everywhere
+    history = HistoryConfig(max_likes=10, half_life_days=90.0)
+    settings = {"embedding_dim": 32, "epochs": 1, "refit": False, "hidden_units": 16, "history": history}
+    return fit(world, TrainingConfig(**{**settings, **dials}))  # type: ignore[arg-type]
 
 
 def with_other_weights(model: TrainedModel) -> TrainedModel:
