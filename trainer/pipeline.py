@@ -1,6 +1,8 @@
 """The main job: marts in, a released version out. Each stage is one call into the module that owns it."""
 
+import resource
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,8 +14,9 @@ import numpy as np
 from trainer import console, gate, release
 from trainer.artifacts import write_artifacts
 from trainer.baselines import NAMES
+from trainer.closing import report_run, tell_failure, tell_run
 from trainer.database import Address, Connection, connect
-from trainer.errors import ReleaseError
+from trainer.errors import GateRefusedError, ReleaseError
 from trainer.judge_served import print_judgement
 from trainer.judging import Judgement, feature_importance, judge
 from trainer.mart import DISLIKE, LIKE, Mart, read_mart
@@ -42,6 +45,21 @@ class Job:
 
 
 @dataclass
+class Clock:
+    """Which stage a run is in, and how long each took."""
+
+    stage: str = "connect"
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        self.stage = stage
+        began = time.perf_counter()
+        yield
+        self.seconds[stage] = time.perf_counter() - began
+
+
+@dataclass
 class Outcome:
     """What came of it. `version` is None after a dry run."""
 
@@ -52,31 +70,40 @@ class Outcome:
 
 
 def run(where: Address, config: TrainingConfig | None = None, job: Job | None = None) -> Outcome:
-    """Read the marts, train, judge, write the version and its artifacts, pass the gate, promote, upload.
+    """Read the marts, train, judge, write version and artifacts, pass the gate, promote, upload, tell.
 
     Raises MartError, TrainingError, ReleaseError or StorageError with the stage's own words, and
     GateRefusedError when the version was written but may not serve.
     """
-    config, job = config or TrainingConfig(), job or Job()
-    seconds: dict[str, float] = {}
+    clock = Clock()
+    try:
+        return _run(where, config or TrainingConfig(), job or Job(), clock)
+    except GateRefusedError:
+        raise  # told already, with its figures
+    except Exception as error:
+        tell_failure(clock.stage, error)
+        raise
+
+
+def _run(where: Address, config: TrainingConfig, job: Job, clock: Clock) -> Outcome:
     with connect(where, autocommit=True) as connection:
         config = _with_app_dimension(connection, config)
-        with _timed(seconds, "read"):
+        with clock.timed("read"):
             mart = read_mart(connection)
         console.say(_size(mart))
-        with _timed(seconds, "train"):
+        with clock.timed("train"):
             model = train(mart, config)
-        with _timed(seconds, "evaluate"):
+        with clock.timed("evaluate"):
             champion = gate.read_champion(connection, mart)
             judgement = judge(
                 mart, model, champion, job.baselines, _say_indented, is_tuned=job.tunes_baselines
             )
         print_judgement(judgement)
-        outcome = Outcome(judgement, seconds=seconds)
+        outcome = Outcome(judgement, seconds=clock.seconds)
         if not job.is_dry_run:
-            with _timed(seconds, "publish"):
+            with clock.timed("publish"):
                 _release(connection, mart, model, job, outcome)
-    console.say(", ".join(f"{stage} {taken:.1f} s" for stage, taken in seconds.items()))
+    console.say(", ".join(f"{stage} {taken:.1f} s" for stage, taken in clock.seconds.items()))
     return outcome
 
 
@@ -104,15 +131,28 @@ def _release(connection: Connection, mart: Mart, model: TrainedModel, job: Job, 
     release.write_version(connection, _bundle(mart, model, version, job, outcome.judgement))
     outcome.version = version
     console.say(f"version {version} is written, its files are in {folder}")
+    refusal = _refusal(connection, version) if job.is_published else None
+    facts = {"seconds": dict(outcome.seconds), "peak_memory_mb": _peak_memory_mb()}
+    report_run(connection, job.out_dir, version, model.curve, facts)
     if not job.is_published:
         return
-    if not job.is_forced:
-        gate.decide(connection, version)
+    if refusal is not None and not job.is_forced:
+        tell_run(connection, version)
+        raise refusal
     switched = release.promote(connection, version, force=job.is_forced)
     outcome.is_promoted = True
     previous = switched.get("previous_version")
     console.say(f"version {version} serves now" + (f", after {previous}" if previous else ""))
     promote_files(LocalFolder(job.out_dir), version)
+    tell_run(connection, version)
+
+
+def _refusal(connection: Connection, version: str) -> GateRefusedError | None:
+    try:
+        gate.decide(connection, version)
+    except GateRefusedError as refusal:
+        return refusal
+    return None
 
 
 def _bundle(
@@ -180,8 +220,7 @@ def _git_commit() -> str | None:
     return said.stdout.strip()
 
 
-@contextmanager
-def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    began = time.perf_counter()
-    yield
-    seconds[stage] = time.perf_counter() - began
+def _peak_memory_mb() -> float:
+    """Of this process so far; Linux counts in kilobytes, macOS in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e6 if sys.platform == "darwin" else 1e3)

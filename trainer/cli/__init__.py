@@ -2,6 +2,8 @@
 
 import os
 import sys
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,9 +12,10 @@ from trainer.cli.databases import db
 from trainer.cli.files import demo, load
 from trainer.cli.looking import doctor, recommend
 from trainer.cli.operations import explore, notify, report
-from trainer.cli.options import database_option
+from trainer.cli.options import baselines_option, database_option, out_dir_option, tune_baselines_option
+from trainer.cli.training import DIALS, train, training_options
 from trainer.cli.versions import evaluate, fetch, promote, publish, rollback, sync, versions
-from trainer.database import DriverError, refusal
+from trainer.database import DriverError, address, refusal
 from trainer.errors import MartelloError
 
 
@@ -42,10 +45,35 @@ def main() -> None:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @database_option
+@training_options
+@out_dir_option
+@baselines_option
+@tune_baselines_option
+@click.option("--dry-run", is_flag=True, help="Train and evaluate; write nothing.")
+@click.option("--no-publish", is_flag=True, help="Write the version as a candidate; what serves stays.")
+@click.option("--force", is_flag=True, help="Promote also what the gate refuses; logged.")
+@click.option(
+    "--store-reviewer-vectors", is_flag=True, help="Store vectors of reviewers beside the app's users."
+)
 @click.version_option(__version__, prog_name="martello")
 @click.pass_context
-def trainer(context: click.Context, database_url: str | None) -> None:
+def trainer(  # the names are the options'
+    context: click.Context, /, database_url: str | None, out_dir: Path, baselines: str, **rest: Any
+) -> None:
     """Train the two towers from the marts, evaluate, gate, publish. Other jobs are commands."""
+    if context.invoked_subcommand is not None:
+        return
+    train(
+        address(database_url),
+        out_dir,
+        baselines,
+        {name: rest[name] for name in DIALS},
+        tunes_baselines=rest["tune_baselines"],
+        is_dry_run=rest["dry_run"],
+        is_published=not rest["no_publish"],
+        is_forced=rest["force"],
+        stores_reviewers=rest["store_reviewer_vectors"],
+    )
 
 
 for command in (
