@@ -46,7 +46,9 @@ def bce_loss(block: Block) -> torch.Tensor:
     """Seed A: log loss of likes against sampled negatives and dislikes, both halves weighing the same."""
     targets_P = block.logits[block.target_rows, block.target_columns]
     weights_BC = torch.exp(block.log_weights.clamp(max=20.0))
-    negatives = (functional.softplus(block.logits) * weights_BC).sum(dim=1) / weights_BC.sum(dim=1).clamp(min=1e-9)
+    negatives = (functional.softplus(block.logits) * weights_BC).sum(dim=1) / weights_BC.sum(dim=1).clamp(
+        min=1e-9
+    )
     positives = _mean(functional.softplus(-targets_P), block.target_weights)
     return positives + _mean(negatives[block.target_rows], block.target_weights)
 

@@ -17,6 +17,7 @@ from trainer.choose_start import Chosen, StartChooser
 from trainer.content_start import fit_content
 from trainer.errors import TrainingError, UsageError
 from trainer.features import ItemFeatures, Vocabularies, encode, fit_vocabularies
+from trainer.hard_negatives import mine
 from trainer.histories import AggregateTable, Histories, HistoryConfig, build_histories, fit_aggregates
 from trainer.losses import NEVER, Block, loss_of
 from trainer.held_out import held_out_rows
@@ -29,6 +30,8 @@ from trainer.warm_start import Dials, Start, random_start
 
 __all__ = ["EpochRecord", "TrainedModel", "TrainingConfig", "fit"]
 
+HARD_FROM_EPOCH = 1  # mined from vectors that have seen the data once
+
 Progress = Callable[[EpochRecord], None]
 
 
@@ -37,20 +40,20 @@ class TrainingConfig:
     """Every dial. The defaults were measured; see the README's decisions."""
 
     embedding_dim: int = 256
-    epochs: int = 20
+    epochs: int = 8
     """At most; early stopping usually ends sooner."""
-    patience: int = 3
+    patience: int = 2
     """Epochs without a better validation before training stops; the best epoch is kept."""
-    batch_size: int = 2048
+    batch_size: int = 8192
     """Likes per step (not users: a step costs and learns about the same on sparse and on dense data)."""
-    lr: float = 1e-4
+    lr: float = 5e-5
     temperature: float | None = None
     """Fixed while training: a learned one ran away and overfitted. None: the likeliest one at the start."""
     loss: Literal["softmax", "bce", "hinge"] = "softmax"
     margin: float = 1.0
     negatives: str = "random=0.5,popular=0.5"
     n_negatives: int = 8192
-    exact_candidates: int = 60_000
+    exact_candidates: int = 16_384
     """Catalogues up to this size are compared as a whole: no sampling, no correction."""
     held_out: tuple[float, float] = (0.2, 0.8)
     """Share of a user's likes that are targets in a step, drawn evenly between the two."""
@@ -104,6 +107,8 @@ def check_config(config: TrainingConfig) -> None:
     for name, value in positive.items():
         if not 0 < value < float("inf"):
             raise UsageError(f"{name} is {value}", "it must be above 0")
+    if config.embedding_dim < 4:
+        raise UsageError(f"--embedding-dim is {config.embedding_dim}", "it must be at least 4")
     parse_mixture(config.negatives)
 
 
@@ -237,8 +242,8 @@ class Run:
     def epoch(self, epoch: int) -> float:
         """Every user once; the mean loss. Raises TrainingError when the loss is not a number."""
         config, losses = self.config, []
+        sampler = self._sampler(epoch)
         self.towers.train()
-        sampler = self._sampler()
         for step, batch in enumerate(
             batches(
                 self.histories.likes, self.histories.dislikes, config.batch_size, config.held_out, self.rng
@@ -306,15 +311,18 @@ class Run:
             torch.ones(len(rows), device=self.device),
         )
 
-    def _sampler(self) -> Sampler | None:
-        if (
-            len(self.features) <= self.config.exact_candidates
-            and self.config.negatives == TrainingConfig.negatives
-        ):
+    def _sampler(self, epoch: int = 0) -> Sampler | None:
+        exact = len(self.features) <= self.config.exact_candidates
+        if exact and self.config.negatives == TrainingConfig.negatives:
             return None
-        popularity = np.bincount(self.histories.likes.items, minlength=len(self.features)).astype(np.float64)
-        mixture = parse_mixture(self.config.negatives)
-        return Sampler(mixture, self.config.n_negatives, popularity / popularity.sum())
+        likes, mixture = self.histories.likes, parse_mixture(self.config.negatives)
+        popularity = np.bincount(likes.items, minlength=len(self.features)).astype(np.float64)
+        hard = None
+        if "hard" in mixture and epoch > HARD_FROM_EPOCH:
+            model = self.finish([], 0.0)
+            v_ND, h_ND = model.item_vectors()
+            hard = mine(model.user_vectors(self.histories, h_ND), v_ND, likes)
+        return Sampler(mixture, self.config.n_negatives, popularity / popularity.sum(), hard)
 
     def finish(self, curve: list[EpochRecord], seconds: float) -> TrainedModel:
         """The model as it stands, on the CPU."""

@@ -63,7 +63,7 @@ def spectrum_of(matrix: sp.csr_matrix, dim: int, seed: int) -> Spectrum:
     """The spectrum of likes [users, N]; fewer directions than asked for where the matrix has no more."""
     counts = np.maximum(np.asarray(matrix.sum(axis=0)).ravel(), 1).astype(np.float32)
     scaled = sp.csr_matrix(matrix @ sp.diags(counts**-ITEM_EXPONENT), dtype=np.float32)
-    rank = max(1, min(int(dim * RANKING_SHARE), min(matrix.shape) - 1))
+    rank = max(1, min(int(dim * RANKING_SHARE), dim - 2, min(matrix.shape) - 1))
     directions, values = leading_directions(scaled, rank, seed=seed)
     return Spectrum(directions, np.maximum(values, 1e-6), counts)
 

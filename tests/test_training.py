@@ -1,0 +1,187 @@
+"""Training finds what is known to be there, the same each time, and stops at what it cannot use."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from towers_world import catalogue, checkerboard, interactions
+
+from trainer.errors import MartError, ModelMismatchError, TrainingError, UsageError
+from trainer.histories import HistoryConfig, Pairs
+from trainer.held_out import held_out_rows, holdout_shape
+from trainer.mart import LIKE, TEST, TRAIN, Mart, make_mart
+from trainer.trained import TrainedModel, load_model
+from trainer.training import TrainingConfig, fit
+
+# one thread: on a busy machine threads wait for each other longer than these small products take
+torch.set_num_threads(1)
+
+SMALL = TrainingConfig(embedding_dim=16, epochs=2, batch_size=512)
+
+
+@pytest.fixture(scope="module")
+def world() -> Mart:
+    return checkerboard()
+
+
+@pytest.fixture(scope="module")
+def model(world: Mart) -> TrainedModel:
+    return fit(world, SMALL)
+
+
+def withheld_ranks(model: TrainedModel, mart: Mart) -> np.ndarray:
+    """The rank of each withheld like among the videos its user has not liked in training, from 0."""
+    v, h = model.item_vectors()
+    scores = model.user_vectors(model.histories(mart, "train"), h) @ v.T
+    rows = mart.interactions
+    known = (rows.label == LIKE) & (rows.split == TRAIN)
+    scores[rows.user_index[known], rows.item_index[known]] = -np.inf
+    held = rows.split == TEST
+    users, items = rows.user_index[held], rows.item_index[held]
+    return (scores[users] > scores[users, items][:, None]).sum(axis=1)
+
+
+def test_withheld_likes_come_back_on_top(world: Mart, model: TrainedModel) -> None:
+    assert (withheld_ranks(model, world) <= 2).mean() > 0.9  # at random: .1
+
+
+@pytest.mark.parametrize("dials", [
+    {"loss": "bce"},
+    {"loss": "hinge", "negatives": "random=0.6,hard=0.3,popular=0.1", "n_negatives": 64},
+    {"exact_candidates": 10, "n_negatives": 64},
+    {"hidden_units": 8},
+    {"start": "random", "lr": 0.01, "epochs": 15},
+])  # fmt: skip
+def test_every_way_of_training_learns_the_world(world: Mart, dials: dict) -> None:
+    assert (withheld_ranks(fit(world, replace(SMALL, **dials)), world) <= 2).mean() > 0.8
+
+
+def test_a_seed_is_a_result(world: Mart, model: TrainedModel) -> None:
+    again = fit(world, SMALL)
+    for name, tensor in model.towers.state_dict().items():
+        assert torch.equal(tensor, again.towers.state_dict()[name]), name
+    assert [r.val_ndcg for r in again.curve] == [r.val_ndcg for r in model.curve]
+
+
+def test_vectors_have_unit_length_and_the_rows_for_sql_make_them(world: Mart, model: TrainedModel) -> None:
+    v, h = model.item_vectors()
+    histories = model.histories(world, "train")
+    u = model.user_vectors(histories, h)
+    assert np.allclose(np.linalg.norm(v, axis=1), 1, atol=1e-5)
+    rows = [row for row in model.user_tower_rows() if row[0] == "skip"]
+    weights, bias = np.array([row[2] for row in rows]), np.array([row[3] for row in rows])
+    liked, disliked = (pairs.take(np.array([7])) for pairs in (histories.likes, histories.dislikes))
+    exponent = model.history.pooling_exponent
+    p, q = (
+        (h[pairs.items] * pairs.weights[:, None]).sum(axis=0) / max(pairs.weights.sum(), 1e-6) ** exponent
+        for pairs in (liked, disliked)
+    )
+    by_hand = weights @ np.concatenate([p, q, histories.aggregates[7]]) + bias
+    assert np.allclose(by_hand / np.linalg.norm(by_hand), u[7], atol=1e-5)
+
+
+def test_a_model_survives_its_file_and_refuses_another_ones(world: Mart, model: TrainedModel) -> None:
+    again = load_model(model.state(), world.catalogue)
+    assert np.array_equal(again.item_vectors()[0], model.item_vectors()[0])
+    other = model.state()
+    other["vocabularies"] = {**other["vocabularies"], "videos": other["vocabularies"]["videos"][:-1]}
+    with pytest.raises(ModelMismatchError, match="n_videos: the weights have 40, the vocabularies 39"):
+        load_model(other, world.catalogue)
+    del other["weights"]
+    with pytest.raises(ModelMismatchError, match="lacks weights"):
+        load_model(other, world.catalogue)
+
+
+def test_a_video_nobody_rated_stands_with_its_maker(world: Mart, model: TrainedModel) -> None:
+    makers = [f"maker {i}" for i in range(4)]
+    fresh = model.encode(catalogue(4, maker=makers, video_ids=[f"new {i}" for i in range(4)]))
+    v, _ = model.item_vectors(fresh)
+    u = model.user_vectors(model.histories(world, "train"))
+    groups = np.arange(len(u)) % 4
+    assert ((u @ v.T).argmax(axis=1) == groups).mean() > 0.9
+
+
+def test_a_rate_too_high_stops_with_the_step(world: Mart) -> None:
+    with pytest.raises(TrainingError, match=r"epoch \d+, step \d+"):
+        fit(world, replace(SMALL, lr=1e30, epochs=3, patience=9))
+
+
+@pytest.mark.parametrize(("dials", "said"), [
+    ({"lr": 0.0}, "--lr"), ({"lr": float("nan")}, "--lr"), ({"epochs": 0}, "--epochs"),
+    ({"embedding_dim": 2}, "--embedding-dim"), ({"device": "tpu"}, "--device"), ({"negatives": "x=1"}, "--negatives"),
+])  # fmt: skip
+def test_a_dial_that_cannot_be_stops_at_the_door(world: Mart, dials: dict, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        fit(world, replace(SMALL, **dials))
+
+
+@pytest.mark.parametrize(("rows", "said"), [
+    ([(0, 0, 1, 0), (0, 1, 1, 0)], "one user"),
+    ([(0, 0, 1, 0), (1, 0, 1, 0)], "one video"),
+    ([(0, 0, 0, 0), (1, 1, 0, 0)], "no likes"),
+    ([(0, 0, 1, 2), (1, 1, 1, 2)], "no likes"),
+    ([(0, 0, 2, 0), (1, 1, 1, 0)], "label"),
+])  # fmt: skip
+def test_a_mart_without_anything_to_learn_stops_at_the_door(rows: list, said: str) -> None:
+    with pytest.raises(MartError, match=said):
+        make_mart(catalogue(3), ["review:a", "review:b"], interactions(rows))
+
+
+def test_the_smallest_mart_trains() -> None:
+    mart = make_mart(catalogue(2), ["review:a", "review:b"], interactions([(0, 0, 1, 0), (1, 1, 1, 0)]))
+    v, h = fit(mart, SMALL).item_vectors()
+    assert np.isfinite(v).all()
+    assert np.isfinite(h).all()
+
+
+def test_likes_alone_and_a_user_of_everything_train() -> None:
+    rows = [(0, i, 1, 0) for i in range(500)] + [
+        (u, i, 1, 0) for u in range(1, 30) for i in (u, u + 1, 2 * u)
+    ]
+    mart = make_mart(
+        catalogue(501, description=[""] * 501),
+        [f"review:{u:02d}" for u in range(30)],
+        interactions(sorted(set(rows))),
+    )
+    model = fit(mart, SMALL)
+    assert np.isfinite(model.user_vectors(model.histories(mart, "train"))).all()
+
+
+def test_a_user_without_likes_has_a_vector(model: TrainedModel) -> None:
+    none = Pairs(np.array([0, 0]), np.array([], np.int64), np.array([], np.float32))
+    from trainer.histories import Histories
+
+    histories = Histories(none, none, model.aggregates.compute(none, none))
+    assert np.allclose(np.linalg.norm(model.user_vectors(histories), axis=1), 1, atol=1e-5)
+
+
+def test_the_holdout_is_recognised_by_its_times_and_never_taken() -> None:
+    def mart(times: list[float], splits: list[int]) -> Mart:
+        rows = [(u, i, 1, splits[i]) for u in range(20) for i in range(20)]
+        return make_mart(
+            catalogue(20), [f"review:{u:02d}" for u in range(20)],
+            interactions(rows, [times[i] + (1000 * u if shifted else 0) for u in range(20) for i in range(20)]),
+        )  # fmt: skip
+
+    day, late = [float(i) for i in range(20)], [TRAIN] * 16 + [TEST] * 4
+    for shifted, splits, shape in (
+        (False, late, "after a date"),
+        (True, late, "each user's last"),
+        (False, [TRAIN, TRAIN, TEST, TRAIN] * 5, "random"),
+    ):
+        one = mart(day, splits)
+        assert holdout_shape(one.interactions) == shape
+        held = held_out_rows(one)
+        assert 0.05 < held.sum() / (one.interactions.split == TRAIN).sum() < 0.25
+        assert (one.interactions.split[held] == TRAIN).all()
+
+
+def test_recency_halves() -> None:
+    from trainer.histories import pairs_of
+
+    rows = interactions([(0, 0, 1, 0), (0, 1, 1, 0), (0, 2, 1, 0)], [0.0, 86_400.0 * 10, float("nan")])
+    pairs = pairs_of(rows, 1, 10, half_life_days=10.0)
+    assert pairs.items.tolist() == [1, 0, 2]  # newest first, unknown last
+    assert pairs.weights.tolist() == pytest.approx([1.0, 0.5, 1.0])
+    assert pairs_of(rows, 1, 2, HistoryConfig().half_life_days).items.tolist() == [1, 0]
