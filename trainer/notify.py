@@ -145,7 +145,7 @@ def _figures(facts: Facts) -> Iterator[str]:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Apprise logs a URL it cannot read or reach, token and all."""
+    """Apprise logs a URL it cannot read, and masks only what it takes for a token."""
     logger = logging.getLogger("apprise")
     before, logger.disabled = logger.disabled, True
     try:

@@ -127,14 +127,14 @@ def test_a_comma_inside_a_url_stays() -> None:
 
 
 @pytest.mark.parametrize(
-    "urls", ["json://127.0.0.1:9/", f"nonsense://{TOKEN}", f"json://u:{TOKEN}@127.0.0.1:9/"]
+    "urls", ["json://127.0.0.1:9/", f"nonsense://{TOKEN[:5]}", f"json://u:{TOKEN}@127.0.0.1:9/"]
 )
 def test_what_cannot_be_sent_is_no_failure_and_no_leak(
     urls: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     assert notify.notify(notify.failure("train", "it broke"), told(urls)) is False
     said = capfd.readouterr()
-    assert TOKEN not in said.out + said.err + caplog.text
+    assert TOKEN[:5] not in said.out + said.err + caplog.text
 
 
 def test_a_receiver_that_refuses(receiver: Receiver, settings: Settings) -> None:
