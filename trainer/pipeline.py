@@ -20,6 +20,7 @@ from trainer.errors import GateRefusedError, ReleaseError
 from trainer.judge_served import print_judgement
 from trainer.judging import Judgement, feature_importance, judge
 from trainer.mart import DISLIKE, LIKE, Mart, read_mart
+from trainer.migrations import require_registry
 from trainer.store import LocalFolder
 from trainer.switch import promote_files
 from trainer.trained import EpochRecord, TrainedModel
@@ -87,6 +88,7 @@ def run(where: Address, config: TrainingConfig | None = None, job: Job | None = 
 
 def _run(where: Address, config: TrainingConfig, job: Job, clock: Clock) -> Outcome:
     with connect(where, autocommit=True) as connection:
+        require_registry(connection)
         config = _with_app_dimension(connection, config)
         with clock.timed("read"):
             mart = read_mart(connection)
@@ -133,16 +135,18 @@ def _release(connection: Connection, mart: Mart, model: TrainedModel, job: Job, 
     console.say(f"version {version} is written, its files are in {folder}")
     refusal = _refusal(connection, version) if job.is_published else None
     facts = {"seconds": dict(outcome.seconds), "peak_memory_mb": _peak_memory_mb()}
-    report_run(connection, job.out_dir, version, model.curve, facts)
-    if not job.is_published:
+    if not job.is_published or (refusal is not None and not job.is_forced):
+        report_run(connection, job.out_dir, version, model.curve, facts)
+        if refusal is not None:
+            tell_run(connection, version)
+            raise refusal
         return
-    if refusal is not None and not job.is_forced:
-        tell_run(connection, version)
-        raise refusal
     switched = release.promote(connection, version, force=job.is_forced)
     outcome.is_promoted = True
     previous = switched.get("previous_version")
     console.say(f"version {version} serves now" + (f", after {previous}" if previous else ""))
+    # now it can say that the version serves, and the manifest, which comes next, releases it with the rest
+    report_run(connection, job.out_dir, version, model.curve, facts)
     promote_files(LocalFolder(job.out_dir), version)
     tell_run(connection, version)
 
