@@ -9,6 +9,7 @@ from trainer.database import Address, connect
 from trainer.errors import ReleaseError
 from trainer.judging import Judgement, build_holdout, judge
 from trainer.mart import read_mart
+from trainer.migrations import require_registry
 from trainer.through_sql import evaluate_through_sql
 
 SHOWN_METRICS = ("recall@20", "ndcg@20", "precision@10", "hit_rate@20", "auc", "coverage@20", "dislike@20")
@@ -17,6 +18,7 @@ SHOWN_METRICS = ("recall@20", "ndcg@20", "precision@10", "hit_rate@20", "auc", "
 def evaluate_served(where: Address, baselines: Sequence[str], *, is_tuned: bool = False) -> None:
     """Score the version that serves on the marts as they are now, beside baselines; writes nothing."""
     with connect(where, autocommit=True) as connection:
+        require_registry(connection)
         mart = read_mart(connection)
         champion = gate.read_champion(connection, mart)
     if champion is None:
@@ -29,6 +31,7 @@ def evaluate_served(where: Address, baselines: Sequence[str], *, is_tuned: bool 
 def evaluate_sql(where: Address) -> None:
     """Ask the serving function for holdout users: what index and filters cost beside the exact list."""
     with connect(where, autocommit=True) as connection:
+        require_registry(connection)
         mart = read_mart(connection)
         stages = evaluate_through_sql(connection, mart, build_holdout(mart))
     rows = [[s.name, f"{s.recall:.4f}", f"{s.ndcg:.4f}", f"{s.kept:.4f}"] for s in stages]

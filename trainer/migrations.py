@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from trainer.database import Address, Connection, open_connection
+from trainer.database import Address, Connection, open_connection, relation_exists
 from trainer.errors import DatabaseError
 from trainer.settings import resource
 from trainer.statements import first_line, split_statements, without_comments
@@ -68,6 +68,12 @@ def pending(connection: Connection) -> list[str]:
     """Names of migrations not in the ledger yet."""
     done = _applied(connection)
     return [migration.path.stem for migration in migrations() if migration.version not in done]
+
+
+def require_registry(connection: Connection) -> None:
+    """Raises DatabaseError where nobody has migrated yet, before the first missing table would."""
+    if not relation_exists(connection, "recsys.embedding_model_versions"):
+        raise DatabaseError("the schema recsys is not there", "run `python -m trainer db migrate` first")
 
 
 def vector_schema(connection: Connection) -> str | None:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from trainer.database import Connection, relation_exists
-from trainer.errors import DatabaseError
+from trainer.database import Connection
+from trainer.migrations import require_registry
 
 LIKED_SHOWN = 10
 
@@ -46,8 +46,7 @@ def user_key_of(text: str) -> str:
 
 def recommend(connection: Connection, user_key: str, wish: Wish) -> list[Recommended]:
     """The list of recsys.recommend, of the active version unless the wish names another."""
-    if not relation_exists(connection, "recsys.embedding_model_versions"):
-        raise DatabaseError("the schema recsys is not there", "run `python -m trainer db migrate`")
+    require_registry(connection)
     rows = connection.execute(
         "select recommended.rank, recommended.video_id, videos.title, recommended.score, recommended.reason"
         " from recsys.recommend(%s::text, %s::integer, with_tags => %s::text[], without_tags => %s::text[],"

@@ -6,6 +6,7 @@ from trainer import console, release
 from trainer.database import Address, connect
 from trainer.errors import StorageError
 from trainer.manifest import version_folder
+from trainer.migrations import require_registry
 from trainer.publish import promote_artifacts, publish_artifacts, read_manifest
 from trainer.settings import load_settings
 from trainer.storage import open_storage
@@ -15,6 +16,7 @@ from trainer.store import LocalFolder
 def switch(where: Address, out_dir: Path, version: str | None, *, force: bool = False) -> None:
     """Promote a version, or with None roll back: the database in one transaction, then the artifacts."""
     with connect(where, autocommit=True) as connection:
+        require_registry(connection)
         switched = (
             release.rollback(connection) if version is None else release.promote(connection, version, force)
         )

@@ -33,9 +33,8 @@ def training_options(command: Command) -> Command:
     """An option per dial, in the order above."""
     for name, (kind, default, words) in reversed(DIALS.items()):
         option = f"--{name.replace('_', '-')}"
-        command = click.option(option, name, type=kind, default=None, show_default=default, help=words)(
-            command
-        )
+        text = f"{words}  [default: {default}]"
+        command = click.option(option, name, type=kind, default=None, help=text)(command)
     return command
 
 

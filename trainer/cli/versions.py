@@ -22,9 +22,11 @@ from trainer.settings import load_settings
 @database_option
 def versions(database_url: str | None) -> None:
     """The versions of the registry, newest first."""
+    from trainer.migrations import require_registry
     from trainer.release import versions as listed
 
     with connect(where(database_url), autocommit=True) as connection:
+        require_registry(connection)
         rows = listed(connection)
     cells = []
     for row in rows:
