@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -176,7 +176,7 @@ def _bundle(
         user_keys=[mart.user_keys[user] for user in users],
         user_vectors=model.user_vectors(histories.take(users), history_ND),
         tower_rows=model.user_tower_rows(),
-        config=model.serving_config(),
+        config=model.serving_config() | {"curve": [asdict(record) for record in model.curve]},
         metrics=judgement.metrics(),
         data_hash=mart.data_hash,
         git_commit=_git_commit(),
