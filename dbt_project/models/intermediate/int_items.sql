@@ -1,27 +1,15 @@
-with written as (
-    select distinct
-        false as may_be_bare,
-        stg_raw__reviews.item
-    from {{ ref("stg_raw__reviews") }} as stg_raw__reviews
-    where stg_raw__reviews.item is not null
-    union all
-    select distinct
-        true as may_be_bare,
-        stg_raw__decisions.item
-    from {{ ref("stg_raw__decisions") }} as stg_raw__decisions
-    where stg_raw__decisions.item is not null
-),
-
-named as (
+with named as (
     select
-        written.may_be_bare,
-        written.item,
-        {{ trimmed("written.item") }} as address
-    from written
+        int_item_numbers.item_no,
+        int_item_numbers.may_be_bare,
+        int_item_numbers.item,
+        {{ trimmed("int_item_numbers.item") }} as address
+    from {{ ref("int_item_numbers") }} as int_item_numbers
 ),
 
 unwrapped as materialized (
     select
+        named.item_no,
         named.may_be_bare,
         named.item,
         {{ unwrapped("named.address") }} as address
@@ -31,6 +19,7 @@ unwrapped as materialized (
 
 matched as materialized (
     select
+        unwrapped.item_no,
         unwrapped.may_be_bare,
         unwrapped.item,
         unwrapped.address,
@@ -53,6 +42,7 @@ matched as materialized (
 
 decoded as materialized (
     select
+        matched.item_no,
         matched.may_be_bare,
         matched.item,
         matched.address,
@@ -69,7 +59,7 @@ split_up as materialized (
 )
 
 select
-    cast(row_number() over (order by split_up.may_be_bare, {{ bytewise("split_up.item") }}) as integer) as item_no,
+    split_up.item_no,
     split_up.may_be_bare,
     split_up.item,
     split_up.address,

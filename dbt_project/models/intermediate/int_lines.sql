@@ -1,3 +1,4 @@
+-- depends_on: {{ ref("int_load_states") }}
 with reviews as (
     select
         'review' as source,
@@ -10,6 +11,7 @@ with reviews as (
         {{ trimmed("stg_raw__reviews.happened_at") }} as happened_at,
         lower({{ trimmed("stg_raw__reviews.split") }}) as split
     from {{ ref("stg_raw__reviews") }} as stg_raw__reviews
+    {{ where_unread("stg_raw__reviews", "review", ref("int_item_numbers")) }}
 ),
 
 trimmed_decisions as (
@@ -26,6 +28,7 @@ trimmed_decisions as (
         {{ trimmed("stg_raw__decisions.happened_at") }} as happened_at,
         lower({{ trimmed("stg_raw__decisions.split") }}) as split
     from {{ ref("stg_raw__decisions") }} as stg_raw__decisions
+    {{ where_unread("stg_raw__decisions", "decision", ref("int_item_numbers")) }}
 ),
 
 decisions as (
@@ -57,7 +60,7 @@ select
     lines.line_number,
     -- what no index can hold is nobody's id
     {{ bytewise("case when octet_length(lines.user_key) <= 2000 then lines.user_key end") }} as user_key,
-    int_items.item_no,
+    int_item_numbers.item_no,
     lines.stars,
     lines.decision,
     {{ as_time("lines.happened_at") }} as happened_at,
@@ -70,5 +73,5 @@ select
     end as split,
     lines.split != '' as has_split
 from lines
-left join {{ ref("int_items") }} as int_items
-    on lines.item = int_items.item and (lines.source = 'decision') = int_items.may_be_bare
+left join {{ ref("int_item_numbers") }} as int_item_numbers
+    on lines.item = int_item_numbers.item and (lines.source = 'decision') = int_item_numbers.may_be_bare

@@ -4,7 +4,10 @@ select
     int_line_outcomes.outcome,
     count(*) as n_rows,
     min(int_line_outcomes.line_number) as line_number,
-    min(int_line_outcomes.item_no) as item_no
+    -- the item of that first line: line and item in one number, the line above
+    cast(
+        min((int_line_outcomes.line_number << 32) + int_line_outcomes.item_no) & 4294967295 as integer
+    ) as item_no
 from {{ ref("int_line_outcomes") }} as int_line_outcomes
 group by int_line_outcomes.source, int_line_outcomes.load_id, int_line_outcomes.outcome
 union all

@@ -5,7 +5,11 @@ with unknown as (
         min(int_items.address) as product_url
     from {{ ref("int_item_matches") }} as int_item_matches
     inner join {{ ref("int_items") }} as int_items on int_item_matches.item_no = int_items.item_no
-    where int_item_matches.fault = 'unknown_video' and {{ var("register_unknown_videos") }}
+    where
+        int_item_matches.fault = 'unknown_video'
+        and {{ var("register_unknown_videos") }}
+        -- an item that no line names any more is nobody's wish
+        and int_item_matches.item_no in (select int_lines.item_no from {{ ref("int_lines") }} as int_lines)
     group by int_items.content_id, int_items.catalogue_source
 ),
 

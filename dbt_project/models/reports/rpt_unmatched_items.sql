@@ -14,7 +14,7 @@ with unmatched as (
 select
     unmatched.source,
     unmatched.outcome,
-    cast(unmatched.item_no as bigint) as item_no,
+    md5(int_items.item) as item_key,
     unmatched.n_rows,
     int_items.item,
     int_items.content_id,

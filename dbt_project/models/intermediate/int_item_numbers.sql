@@ -1,0 +1,32 @@
+-- depends_on: {{ ref("int_load_states") }}
+with written as (
+    select distinct
+        false as may_be_bare,
+        stg_raw__reviews.item
+    from {{ ref("stg_raw__reviews") }} as stg_raw__reviews
+    {{ where_unread("stg_raw__reviews", "review", this) }}
+    union all
+    select distinct
+        true as may_be_bare,
+        stg_raw__decisions.item
+    from {{ ref("stg_raw__decisions") }} as stg_raw__decisions
+    {{ where_unread("stg_raw__decisions", "decision", this) }}
+),
+
+new_items as (
+    select
+        written.may_be_bare,
+        written.item
+    from written
+    {{ except_numbered() }}
+)
+
+select
+    cast(
+        {{ numbers_given() }} + row_number() over (order by new_items.may_be_bare, {{ bytewise("new_items.item") }})
+        as integer
+    ) as item_no,
+    new_items.may_be_bare,
+    new_items.item
+from new_items
+where new_items.item is not null and {{ trimmed("new_items.item") }} != ''
