@@ -6,23 +6,28 @@ version that serves goes on serving. Promotion is another one; its logic is SQL 
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import psycopg
-from psycopg import sql
-from psycopg.types.json import Jsonb
 
 from trainer.database import Connection
 from trainer.errors import GateRefusedError, ReleaseError
-from trainer.vector_copy import copy_vectors
+from trainer.version_bundle import VersionBundle, check_shapes
+from trainer.version_rows import copy_users, copy_videos, insert_evaluations, insert_tower, insert_version
 
-if TYPE_CHECKING:  # `promote` and `rollback` need no torch, and should not wait for its import
-    from trainer.evaluation import EvaluationRow
+__all__ = [
+    "VersionBundle",
+    "app_dimension",
+    "next_version",
+    "promote",
+    "prune",
+    "rollback",
+    "versions",
+    "write_version",
+]
 
 PUBLISH_LOCK = 7_305_211_958_024_419  # any number nobody else uses: one trainer publishes at a time
 # After a killed trainer the server needs a second to notice (client_connection_check_interval); a living one
@@ -37,34 +42,6 @@ GATE_REFUSED_SQLSTATE = "MT003"
 
 class PublishingElsewhereError(ReleaseError):
     """Another trainer holds the publishing lock."""
-
-
-@dataclass(frozen=True)
-class VersionBundle:
-    """Everything a version is. Shapes: N videos, U users, D = embedding_dim."""
-
-    version: str
-    embedding_dim: int
-    video_ids: Sequence[str]
-    item_vectors: npt.NDArray[np.float32]
-    """[N, D], unit length."""
-    history_vectors: npt.NDArray[np.float32]
-    """[N, D], any length."""
-    user_keys: Sequence[str]
-    user_vectors: npt.NDArray[np.float32]
-    """[U, D], unit length: users with a like, computed from what the marts know (histories "published")."""
-    tower_rows: Sequence[tuple[str, int, Sequence[float], float]]
-    """(layer, unit, weights, bias), as `UserTower.rows` gives them."""
-    config: dict[str, Any]
-    metrics: dict[str, Any] = field(default_factory=dict)
-    data_hash: str | None = None
-    git_commit: str | None = None
-    model_path: str | None = None
-    evaluations: "Sequence[EvaluationRow]" = ()
-    """Of the version itself (model_name two_tower), of champion and of the baselines, on one holdout."""
-    evaluation_users: Sequence[tuple[str, str, str, float]] = ()
-    """(model_name, metric, user_key, value): what the gate pairs by; its rules ask for recall@20, ndcg@20."""
-    feature_importance: dict[str, float] = field(default_factory=dict)
 
 
 def next_version(connection: Connection, now: datetime | None = None) -> str:
@@ -88,21 +65,21 @@ def write_version(connection: Connection, bundle: VersionBundle) -> str:
     publishing now, a vector the database refuses (NaN, another dimension, not of unit length), no disk or
     memory for the index.
     """
-    _check_shapes(bundle)
+    check_shapes(bundle)
     with _release_errors(f"version {bundle.version} was not written"):
         prune(connection)
         with connection.transaction():
             _settle_in(connection, bundle)
             _take_publish_lock(connection, LOCK_PATIENCE_S)
-            _insert_version(connection, bundle)
+            insert_version(connection, bundle)
             connection.execute(
                 "select recsys.create_version_tables(%s, %s)", (bundle.version, bundle.embedding_dim)
             )
-            _copy_videos(connection, bundle)
-            _copy_users(connection, bundle)
+            copy_videos(connection, bundle)
+            copy_users(connection, bundle)
             _attach(connection, bundle.version)
-            _insert_tower(connection, bundle)
-            _insert_evaluations(connection, bundle)
+            insert_tower(connection, bundle)
+            insert_evaluations(connection, bundle)
             connection.execute(
                 "update recsys.embedding_model_versions set status = 'candidate' where version = %s",
                 (bundle.version,),
@@ -198,54 +175,6 @@ def _take_publish_lock(connection: Connection, patience_s: float) -> None:
         sleep(0.5)
 
 
-def _insert_version(connection: Connection, bundle: VersionBundle) -> None:
-    # created_at orders the versions, so it never goes back, whatever the clock does
-    connection.execute(
-        """
-        insert into recsys.embedding_model_versions
-            (version, status, embedding_dim, config, metrics, data_hash, git_commit, model_path, created_at)
-        select %s, 'building', %s, %s, %s, %s, %s, %s,
-            greatest(now(), max(registry.created_at) + interval '1 microsecond')
-        from recsys.embedding_model_versions as registry
-        """,
-        (
-            bundle.version,
-            bundle.embedding_dim,
-            Jsonb(bundle.config),
-            Jsonb(bundle.metrics),
-            bundle.data_hash,
-            bundle.git_commit,
-            bundle.model_path,
-        ),
-    )
-
-
-def _copy_videos(connection: Connection, bundle: VersionBundle) -> None:
-    columns = {"embedding": bundle.item_vectors, "history_embedding": bundle.history_vectors}
-    copy_vectors(connection, _partition("video_embeddings", bundle), "video_id", bundle.video_ids, columns)
-
-
-def _copy_users(connection: Connection, bundle: VersionBundle) -> None:
-    """Through a temporary table, to note beside each vector which history it came from (history_hash)."""
-    connection.execute("create temporary table new_user_vectors (like recsys.user_embeddings) on commit drop")
-    connection.execute("alter table new_user_vectors alter column model_version drop not null")
-    connection.execute("alter table new_user_vectors alter column updated_at drop not null")
-    copy_vectors(
-        connection,
-        sql.Identifier("pg_temp", "new_user_vectors"),
-        "user_key",
-        bundle.user_keys,
-        {"embedding": bundle.user_vectors},
-    )
-    statement = """
-        insert into {} (user_key, embedding, history_hash)
-        select new_user_vectors.user_key, new_user_vectors.embedding, histories.history_hash
-        from pg_temp.new_user_vectors
-        left join recsys.histories(false) as histories on histories.user_key = new_user_vectors.user_key
-    """
-    connection.execute(sql.SQL(statement).format(_partition("user_embeddings", bundle)))
-
-
 def _attach(connection: Connection, version: str) -> None:
     """Keys, index, attach; again without parallel workers where shared memory is short (as in containers)."""
     try:
@@ -256,57 +185,8 @@ def _attach(connection: Connection, version: str) -> None:
         connection.execute("select recsys.attach_version_tables(%s)", (version,))
 
 
-def _insert_tower(connection: Connection, bundle: VersionBundle) -> None:
-    with (
-        connection.cursor() as cursor,
-        cursor.copy("copy recsys.user_tower (model_version, layer, unit, weights, bias) from stdin") as copy,
-    ):
-        for layer, unit, weights, bias in bundle.tower_rows:
-            text = "[" + ",".join(map(repr, map(float, weights))) + "]"
-            copy.write_row((bundle.version, layer, unit, text, float(bias)))
-
-
-def _insert_evaluations(connection: Connection, bundle: VersionBundle) -> None:
-    columns = "model_version, model_name, split, slice, metric, value, low, high, n_users"
-    with connection.cursor() as cursor:
-        with cursor.copy(f"copy recsys.evaluations ({columns}) from stdin") as copy:
-            for row in bundle.evaluations:
-                copy.write_row((bundle.version, *row))
-        columns = "model_version, model_name, metric, user_key, value"
-        with cursor.copy(f"copy recsys.evaluation_users ({columns}) from stdin") as copy:
-            for model_name, metric, user_key, value in bundle.evaluation_users:
-                copy.write_row((bundle.version, model_name, metric, user_key, float(value)))
-        cursor.executemany(
-            "insert into recsys.feature_importance (model_version_id, feature_name, importance_score)"
-            " select id, %s, %s from recsys.embedding_model_versions where version = %s",
-            [(name, score, bundle.version) for name, score in bundle.feature_importance.items()],
-        )
-
-
-def _partition(relation: str, bundle: VersionBundle) -> sql.Identifier:
-    """As recsys.partition_of names it."""
-    return sql.Identifier("recsys", f"{relation}_{bundle.version}")
-
-
 def _is_idle(connection: Connection) -> bool:
     return connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
-
-
-def _check_shapes(bundle: VersionBundle) -> None:
-    """What the database could not say in our words; NaN, norms and keys it checks itself."""
-    dim, width = bundle.embedding_dim, {len(row[2]) for row in bundle.tower_rows if row[0] == "skip"}
-    expected = {
-        "item vectors": (bundle.item_vectors.shape, (len(bundle.video_ids), dim)),
-        "history vectors": (bundle.history_vectors.shape, (len(bundle.video_ids), dim)),
-        "user vectors": (bundle.user_vectors.shape, (len(bundle.user_keys), dim)),
-        "user tower": (width, {2 * dim + len(bundle.config.get("aggregates", []))}),
-    }
-    for name, (found, wanted) in expected.items():
-        if found != wanted:
-            raise ReleaseError(
-                f"version {bundle.version} has {name} of shape {found} where {wanted} is meant",
-                "vectors, ids and weights have to come from one model; train again",
-            )
 
 
 @contextmanager

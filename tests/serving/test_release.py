@@ -293,7 +293,7 @@ def half(*arguments):
             os.kill(os.getpid(), signal.SIGKILL)
 vector_copy._blocks = half
 if stage == "recsys.evaluations":
-    release._insert_evaluations = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)
+    release.insert_evaluations = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)
 with connect(Address({parameters!r}), autocommit=True) as connection:
     release.write_version(connection, turned(make_world(), SECOND))
     release.promote(connection, SECOND, force=True)

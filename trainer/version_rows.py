@@ -1,0 +1,88 @@
+"""The rows of a version: registry line, vectors, weights, evaluations; all in the caller's transaction."""
+
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from trainer.database import Connection
+from trainer.vector_copy import copy_vectors
+from trainer.version_bundle import VersionBundle
+
+
+def insert_version(connection: Connection, bundle: VersionBundle) -> None:
+    # created_at orders the versions, so it never goes back, whatever the clock does
+    connection.execute(
+        """
+        insert into recsys.embedding_model_versions
+            (version, status, embedding_dim, config, metrics, data_hash, git_commit, model_path, created_at)
+        select %s, 'building', %s, %s, %s, %s, %s, %s,
+            greatest(now(), max(registry.created_at) + interval '1 microsecond')
+        from recsys.embedding_model_versions as registry
+        """,
+        (
+            bundle.version,
+            bundle.embedding_dim,
+            Jsonb(bundle.config),
+            Jsonb(bundle.metrics),
+            bundle.data_hash,
+            bundle.git_commit,
+            bundle.model_path,
+        ),
+    )
+
+
+def copy_videos(connection: Connection, bundle: VersionBundle) -> None:
+    columns = {"embedding": bundle.item_vectors, "history_embedding": bundle.history_vectors}
+    copy_vectors(connection, _partition("video_embeddings", bundle), "video_id", bundle.video_ids, columns)
+
+
+def copy_users(connection: Connection, bundle: VersionBundle) -> None:
+    """Through a temporary table, to note beside each vector which history it came from (history_hash)."""
+    connection.execute("create temporary table new_user_vectors (like recsys.user_embeddings) on commit drop")
+    connection.execute("alter table new_user_vectors alter column model_version drop not null")
+    connection.execute("alter table new_user_vectors alter column updated_at drop not null")
+    copy_vectors(
+        connection,
+        sql.Identifier("pg_temp", "new_user_vectors"),
+        "user_key",
+        bundle.user_keys,
+        {"embedding": bundle.user_vectors},
+    )
+    statement = """
+        insert into {} (user_key, embedding, history_hash)
+        select new_user_vectors.user_key, new_user_vectors.embedding, histories.history_hash
+        from pg_temp.new_user_vectors
+        left join recsys.histories(false) as histories on histories.user_key = new_user_vectors.user_key
+    """
+    connection.execute(sql.SQL(statement).format(_partition("user_embeddings", bundle)))
+
+
+def insert_tower(connection: Connection, bundle: VersionBundle) -> None:
+    with (
+        connection.cursor() as cursor,
+        cursor.copy("copy recsys.user_tower (model_version, layer, unit, weights, bias) from stdin") as copy,
+    ):
+        for layer, unit, weights, bias in bundle.tower_rows:
+            text = "[" + ",".join(map(repr, map(float, weights))) + "]"
+            copy.write_row((bundle.version, layer, unit, text, float(bias)))
+
+
+def insert_evaluations(connection: Connection, bundle: VersionBundle) -> None:
+    columns = "model_version, model_name, split, slice, metric, value, low, high, n_users"
+    with connection.cursor() as cursor:
+        with cursor.copy(f"copy recsys.evaluations ({columns}) from stdin") as copy:
+            for row in bundle.evaluations:
+                copy.write_row((bundle.version, *row))
+        columns = "model_version, model_name, metric, user_key, value"
+        with cursor.copy(f"copy recsys.evaluation_users ({columns}) from stdin") as copy:
+            for model_name, metric, user_key, value in bundle.evaluation_users:
+                copy.write_row((bundle.version, model_name, metric, user_key, float(value)))
+        cursor.executemany(
+            "insert into recsys.feature_importance (model_version_id, feature_name, importance_score)"
+            " select id, %s, %s from recsys.embedding_model_versions where version = %s",
+            [(name, score, bundle.version) for name, score in bundle.feature_importance.items()],
+        )
+
+
+def _partition(relation: str, bundle: VersionBundle) -> sql.Identifier:
+    """As recsys.partition_of names it."""
+    return sql.Identifier("recsys", f"{relation}_{bundle.version}")
