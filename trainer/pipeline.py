@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -176,7 +177,7 @@ def _bundle(
         user_keys=[mart.user_keys[user] for user in users],
         user_vectors=model.user_vectors(histories.take(users), history_ND),
         tower_rows=model.user_tower_rows(),
-        config=model.serving_config() | {"curve": [asdict(record) for record in model.curve]},
+        config=model.serving_config() | {"curve": [_finite(asdict(record)) for record in model.curve]},
         metrics=judgement.metrics(),
         data_hash=mart.data_hash,
         git_commit=_git_commit(),
@@ -212,6 +213,11 @@ def _size(mart: Mart) -> str:
 
 def _say_indented(line: str) -> None:
     console.say(f"  {line}")
+
+
+def _finite(record: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no NaN: the loss before the first epoch is null."""
+    return {name: value if value is None or np.isfinite(value) else None for name, value in record.items()}
 
 
 def _git_commit() -> str | None:

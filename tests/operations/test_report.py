@@ -16,6 +16,7 @@ from trainer.report import summary_markdown, write_report
 from trainer.report.catalogue_map import project
 from trainer.report.charts import Series, funnel_flow, line_chart
 from trainer.report.facts import Line
+from trainer.report.page import Epoch
 from trainer.report.targets import judge_targets
 
 LARGEST_BYTES = 5_000_000
@@ -189,6 +190,14 @@ def test_a_line_goes_from_corner_to_corner() -> None:
     assert (float(low_x), float(high_x)) == (44.0, 388.0)
     assert float(low_y) > float(high_y)
     assert line_chart([Series("x", "own", [])], [], "t") == ""
+
+
+def test_the_epoch_before_training_has_no_loss(reader: Connection, tmp_path: Path) -> None:
+    curve = [Epoch(0, float("nan"), 0.1), Epoch(1, 2.0, 0.2)]
+    page = write_report(reader, tmp_path, SERVED, curve).read_text()
+    assert "nan" not in Reader(page).text.lower()
+    assert "epoch 0: loss" not in page
+    assert "epoch 0: validation ndcg 0.1000" in page
 
 
 def test_a_real_browser_has_nothing_to_complain_of(

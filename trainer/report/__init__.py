@@ -1,5 +1,6 @@
 """report.html: one self-contained page per version, for the person who gets the message on Sunday morning."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -44,7 +45,7 @@ def write_report(
     """
     facts = read_facts(connection, version)
     folder = out_dir / version_folder(facts.version)
-    epochs = [Epoch(line.epoch, line.loss, line.val_ndcg) for line in curve]
+    epochs = [_epoch({"epoch": e.epoch, "loss": e.loss, "val_ndcg": e.val_ndcg}) for e in curve]
     extras = Extras(
         curve=epochs or [_epoch(line) for line in facts.config.get("curve", [])],
         catalogue=read_map(connection, facts.version),
@@ -83,8 +84,12 @@ def summary_markdown(connection: Connection, version: str | None = None) -> str:
 
 
 def _epoch(line: Mapping[str, Any]) -> Epoch:
-    judged = line.get("val_ndcg")
-    return Epoch(int(line["epoch"]), float(line["loss"]), None if judged is None else float(judged))
+    """A line of the curve; a loss nobody has yet (epoch 0, before training) is NaN or null."""
+    loss, judged = (
+        None if value is None or not math.isfinite(value) else float(value)
+        for value in (line.get("loss"), line.get("val_ndcg"))
+    )
+    return Epoch(int(line["epoch"]), loss, judged)
 
 
 def _largest_model_mb(folder: Path) -> float | None:

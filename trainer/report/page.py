@@ -35,7 +35,7 @@ class Epoch(NamedTuple):
     """One line of the learning curve."""
 
     epoch: int
-    loss: float
+    loss: float | None
     val_ndcg: float | None
 
 
@@ -205,21 +205,23 @@ def _curve(curve: Sequence[Epoch]) -> str:
     if not curve:
         return ""
     labels = [(float(e.epoch), str(e.epoch)) for e in curve if len(curve) <= 12 or e.epoch % 5 == 0]
-    loss = [(float(e.epoch), e.loss, f"epoch {e.epoch}: loss {e.loss:.4f}") for e in curve]
+    loss = [
+        (float(e.epoch), e.loss, f"epoch {e.epoch}: loss {e.loss:.4f}") for e in curve if e.loss is not None
+    ]
     judged = [
         (float(e.epoch), e.val_ndcg, f"epoch {e.epoch}: validation ndcg {e.val_ndcg:.4f}")
         for e in curve
         if e.val_ndcg is not None
     ]
-    drawn = [charts.line_chart([Series("loss", "own", loss)], labels, "Training loss per epoch")]
-    if judged:
-        drawn.append(
-            charts.line_chart([Series("ndcg", "champion", judged)], labels, "Validation NDCG per epoch")
-        )
-    captions = ("loss", "ndcg on validation rows")
+    drawn = [
+        (charts.line_chart([Series("loss", "own", loss)], labels, "Training loss per epoch"), "loss"),
+        (
+            charts.line_chart([Series("ndcg", "champion", judged)], labels, "Validation NDCG per epoch"),
+            "ndcg on validation rows",
+        ),
+    ]
     return "".join(
-        f"<figure>{svg}<figcaption>{words} per epoch</figcaption></figure>"
-        for svg, words in zip(drawn, captions, strict=False)
+        f"<figure>{svg}<figcaption>{words} per epoch</figcaption></figure>" for svg, words in drawn if svg
     )
 
 
