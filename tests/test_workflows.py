@@ -37,7 +37,7 @@ def commands(name: str) -> Iterator[list[str]]:
     for step in steps(name):
         for line in step.get("run", "").splitlines():
             if found := re.search(r"(python -m trainer|dbt)\b(.*)", line):
-                yield shlex.split(found[0].split(">>")[0])
+                yield shlex.split(re.split(r">>|\|\|", found[0])[0])
 
 
 def test_they_are_there() -> None:
