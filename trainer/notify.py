@@ -13,7 +13,7 @@ from typing import Literal
 
 import apprise
 
-from trainer.database import Connection
+from trainer.database import Connection, DriverError, refusal
 from trainer.doctor import OK, data
 from trainer.errors import MartelloError
 from trainer.report.facts import Facts, read_facts
@@ -61,6 +61,8 @@ def refused(connection: Connection, version: str) -> Message:
 
 def failure(stage: str, error: BaseException | str, remedy: str = "") -> Message:
     """A run broke off: in which stage, why, and what to do."""
+    if isinstance(error, DriverError):
+        error = refusal(error)
     if isinstance(error, MartelloError):
         fact, remedy = error.fact, error.remedy or remedy
     else:

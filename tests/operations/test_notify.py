@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import psycopg
 import pytest
 from pydantic import SecretStr
 
@@ -155,3 +156,13 @@ def test_a_long_message_ends_between_lines(receiver: Receiver, settings: Setting
     assert len(message["message"]) < 2000
     assert message["message"].splitlines()[-1] == "… the report has the rest."
     assert message["message"].splitlines()[-2].endswith("x" * 100)
+
+
+def test_what_the_database_refused_is_one_line(connection: Connection) -> None:
+    with pytest.raises(psycopg.Error) as caught:
+        connection.execute("do $$ begin raise exception 'no room' using hint = 'make some'; end $$")
+    message = notify.failure("publish", caught.value)
+    assert message.body.splitlines()[:2] == [
+        "the database refused (P0001): no room",
+        "What to do: make some.",
+    ]
