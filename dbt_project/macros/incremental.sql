@@ -106,3 +106,26 @@
     )
     {%- endif -%}
 {%- endmacro %}
+
+{#-
+    Before a build: what is kept is thrown away when other code has read it. Then nobody has to know that an upgrade
+    wants --full-refresh.
+-#}
+{% macro forget_what_other_code_read() %}
+    {%- if execute and flags.WHICH in ("build", "run") -%}
+        {%- set schema = graph.nodes["model.martello.int_lines"].schema -%}
+        {%- set states = adapter.get_relation(target.database, schema, "int_load_states") -%}
+        {%- set is_ours = false -%}
+        {%- if states and "reading" in found_columns(states) -%}
+            {%- set readings = run_query(
+                "select 1 from " ~ states ~ " where reading like '% " ~ reader_checksum() | trim ~ " %' limit 1") -%}
+            {%- set is_ours = readings | length > 0 -%}
+        {%- endif -%}
+        {%- if not is_ours -%}
+            {%- for name in ("int_lines", "int_item_numbers") -%}
+                {%- set kept = adapter.get_relation(target.database, schema, name) -%}
+                {%- if kept -%}{%- do adapter.drop_relation(kept) -%}{%- endif -%}
+            {%- endfor -%}
+        {%- endif -%}
+    {%- endif -%}
+{% endmacro %}
