@@ -1,5 +1,6 @@
 """What a person sees: one rich console for words and tables, progress bars that fall back to plain lines."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,7 +16,9 @@ from rich.progress import (
 )
 from rich.table import Table
 
-out = Console(highlight=False)
+PIPED_WIDTH = 140  # columns where nobody tells: a log or a pipe; a terminal says its own
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 err = Console(stderr=True, highlight=False)
 
 
