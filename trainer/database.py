@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 import psycopg
+from pgvector.psycopg import register_vector
 from psycopg.rows import TupleRow
-from sqlalchemy import Engine, create_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Engine, create_engine, event
 
 from trainer.errors import DatabaseError
 from trainer.settings import Settings, load_settings
@@ -86,8 +86,32 @@ def connect(where: Address, *, autocommit: bool = False) -> Iterator[Connection]
 
 
 def engine(where: Address) -> Engine:
-    """A SQLAlchemy engine over psycopg, for pandas and pooled reads; the password stays in the creator."""
-    return create_engine("postgresql+psycopg://", creator=lambda: open_connection(where), poolclass=NullPool)
+    """A SQLAlchemy engine with a small pool, for pandas; the password stays in the creator.
+
+    Vectors arrive as pgvector's Vector and HalfVector, whichever schema holds the extension.
+    """
+    pooled = create_engine(
+        "postgresql+psycopg://", creator=lambda: open_connection(where), pool_pre_ping=True
+    )
+    event.listen(pooled, "connect", _register_vectors)
+    return pooled
+
+
+def _register_vectors(opened: Connection, _record: object) -> None:
+    with opened.transaction():
+        opened.execute(
+            "select set_config('search_path',"
+            " concat_ws(', ', current_setting('search_path'), quote_ident(nspname)), true)"
+            " from pg_namespace join pg_extension on extnamespace = pg_namespace.oid where extname = 'vector'"
+        )
+        if type_exists(opened, "vector"):
+            register_vector(opened)
+
+
+def type_exists(connection: Connection, name: str) -> bool:
+    """Whether a type of this name is found on the search_path."""
+    row = connection.execute("select to_regtype(%s) is not null", (name,)).fetchone()
+    return bool(row and row[0])
 
 
 def relation_exists(connection: Connection, name: str) -> bool:
