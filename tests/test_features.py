@@ -25,7 +25,7 @@ def mart_with_content():
         (u, i, 1, 2) for u in range(4) for i in (78, 79)
     ]
     tags = [["a", "b"] if i % 2 else ["a"] for i in range(n)]
-    columns = {"maker": makers, "price": price, "tags": tags, "title": TITLES[:-1] + [""]}
+    columns = {"maker": makers, "price": price, "tags": tags, "title": [*TITLES[:-1], ""]}
     return make_mart(catalogue(n, **columns), [f"review:{u}" for u in range(4)], interactions(rows))
 
 

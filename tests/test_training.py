@@ -8,8 +8,8 @@ import torch
 from towers_world import catalogue, checkerboard, interactions
 
 from trainer.errors import MartError, ModelMismatchError, TrainingError, UsageError
-from trainer.histories import HistoryConfig, Pairs
 from trainer.held_out import held_out_rows, holdout_shape
+from trainer.histories import Histories, HistoryConfig, Pairs, pairs_of
 from trainer.mart import LIKE, TEST, TRAIN, Mart, make_mart
 from trainer.trained import TrainedModel, load_model
 from trainer.training import TrainingConfig, fit
@@ -150,14 +150,12 @@ def test_likes_alone_and_a_user_of_everything_train() -> None:
 
 def test_a_user_without_likes_has_a_vector(model: TrainedModel) -> None:
     none = Pairs(np.array([0, 0]), np.array([], np.int64), np.array([], np.float32))
-    from trainer.histories import Histories
-
     histories = Histories(none, none, model.aggregates.compute(none, none))
     assert np.allclose(np.linalg.norm(model.user_vectors(histories), axis=1), 1, atol=1e-5)
 
 
 def test_the_holdout_is_recognised_by_its_times_and_never_taken() -> None:
-    def mart(times: list[float], splits: list[int]) -> Mart:
+    def mart(times: list[float], splits: list[int], shifted: bool) -> Mart:
         rows = [(u, i, 1, splits[i]) for u in range(20) for i in range(20)]
         return make_mart(
             catalogue(20), [f"review:{u:02d}" for u in range(20)],
@@ -170,7 +168,7 @@ def test_the_holdout_is_recognised_by_its_times_and_never_taken() -> None:
         (True, late, "each user's last"),
         (False, [TRAIN, TRAIN, TEST, TRAIN] * 5, "random"),
     ):
-        one = mart(day, splits)
+        one = mart(day, splits, shifted)
         assert holdout_shape(one.interactions) == shape
         held = held_out_rows(one)
         assert 0.05 < held.sum() / (one.interactions.split == TRAIN).sum() < 0.25
@@ -178,8 +176,6 @@ def test_the_holdout_is_recognised_by_its_times_and_never_taken() -> None:
 
 
 def test_recency_halves() -> None:
-    from trainer.histories import pairs_of
-
     rows = interactions([(0, 0, 1, 0), (0, 1, 1, 0), (0, 2, 1, 0)], [0.0, 86_400.0 * 10, float("nan")])
     pairs = pairs_of(rows, 1, 10, half_life_days=10.0)
     assert pairs.items.tolist() == [1, 0, 2]  # newest first, unknown last

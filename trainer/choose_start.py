@@ -1,7 +1,7 @@
 """The dials of the start, chosen on held-out rows: one spectrum, then a closed form and a ranking per try.
 
-One dial after the other, each at its best before the next: a dozen tries, seconds. Nothing is tuned per data set by
-hand: what differs between a dense and a sparse catalogue is exactly what these dials hold.
+One dial after the other, each at its best before the next: a dozen tries, seconds. Nothing is tuned per
+data set by hand: what differs between a dense and a sparse catalogue is exactly what these dials hold.
 """
 
 from collections.abc import Callable, Iterator
@@ -65,7 +65,8 @@ class StartChooser:
         return regression_start(self.spectrum, dials, popularity, self.dim)
 
     def choose(self, validation: Validation) -> Chosen:
-        """The best of each dial on the validation, in turn; the defaults where there is nothing to validate on."""
+        """The best of each dial on the validation, in turn; the defaults where there is nothing to
+        validate on."""
         best = Chosen(Dials(), self.history.half_life_days)
         if not len(validation.users):
             return best
@@ -111,8 +112,8 @@ class StartChooser:
 def co_occurrence(mart: Mart, mask: npt.NDArray[np.bool_]) -> sp.csr_matrix:
     """Users x videos: 1 for a like, less for a dislike or something seen without a label.
 
-    Seen-only rows have no split. They join only where the split is ours (then no seen row is in a holdout) and not
-    from after the training rows; a split that came with the file may have held them out.
+    Seen-only rows have no split. They join only where the split is ours (then no seen row is in a holdout)
+    and not from after the training rows; a split that came with the file may have held them out.
     """
     rows = mart.interactions
     share = np.select([rows.label == LIKE, rows.label == DISLIKE], [1.0, DISLIKE_SHARE], SEEN_SHARE)

@@ -1,5 +1,5 @@
-"""Which training rows stand in for the holdout while dials and epochs are chosen. The holdout itself is never read:
-only whether its rows lie in the future, so that what is chosen is chosen for the same task."""
+"""Which training rows stand in for the holdout while dials and epochs are chosen. The holdout itself is
+never read: only whether its rows lie in the future, so that what is chosen is chosen for the same task."""
 
 from typing import Literal
 
@@ -19,7 +19,7 @@ def held_out_rows(mart: Mart) -> Mask:
     """The val rows where there is a test split, else a tenth of train of the holdout's own shape [rows]."""
     rows = mart.interactions
     if (rows.split == TEST).any() and (rows.split == VAL).any():
-        return rows.split == VAL
+        return np.equal(rows.split, VAL)
     shape = holdout_shape(rows)
     if shape == "after a date":
         return _after_a_date(rows)
@@ -27,7 +27,8 @@ def held_out_rows(mart: Mart) -> Mask:
 
 
 def holdout_shape(rows: Interactions) -> Shape:
-    """Whether the holdout (test, else val) follows the training rows in time: globally, per user, or not at all."""
+    """Whether the holdout (test, else val) follows the training rows in time: globally, per user, or not
+    at all."""
     held = rows.split == (TEST if (rows.split == TEST).any() else VAL)
     known = ~np.isnan(rows.occurred_at)
     held, train = held & known, (rows.split == TRAIN) & known
@@ -43,7 +44,8 @@ def holdout_shape(rows: Interactions) -> Shape:
 
 
 def hashed_tenth(mart: Mart) -> Mask:
-    """A tenth of the training rows, the same on every machine; a user's only training rows are never all taken."""
+    """A tenth of the training rows, the same on every machine; a user's only training rows are never all
+    taken."""
     rows = mart.interactions
     train = rows.split == TRAIN
     mixed = rows.user_index.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
@@ -53,12 +55,16 @@ def hashed_tenth(mart: Mart) -> Mask:
     held = train & ((mixed >> np.uint64(40)) % np.uint64(round(1 / SHARE)) == 0)
     n_train = np.bincount(rows.user_index[train], minlength=len(mart.user_keys))
     n_held = np.bincount(rows.user_index[held], minlength=len(mart.user_keys))
-    return np.logical_and(held, (n_train > n_held)[rows.user_index])
+    has_more: Mask = (n_train > n_held)[rows.user_index]
+    taken: Mask = np.logical_and(held, has_more)
+    return taken
 
 
 def _after_a_date(rows: Interactions) -> Mask:
     train = (rows.split == TRAIN) & ~np.isnan(rows.occurred_at)
-    return np.logical_and(train, rows.occurred_at >= np.quantile(rows.occurred_at[train], 1 - SHARE))
+    cut = float(np.quantile(rows.occurred_at[train], 1 - SHARE))
+    late: Mask = np.logical_and(train, rows.occurred_at >= cut)
+    return late
 
 
 def _each_users_last(rows: Interactions, n_users: int) -> Mask:

@@ -1,7 +1,8 @@
 """What a user liked and disliked, as arrays: the input of the user tower.
 
 The same sums are written three times, here, in ONNX and in SQL; the arithmetic is the contract:
-likes newest first (video_id breaks ties), at most `max_likes`, weight 0.5 ** (days behind the newest / half life).
+likes newest first (video_id breaks ties), at most `max_likes`, weight 0.5 ** (days behind the newest /
+half life).
 """
 
 from collections.abc import Callable
@@ -174,12 +175,13 @@ def recency_weights(
 
 
 def history_rows(mart: Mart, which: Literal["train", "published"]) -> npt.NDArray[np.bool_]:
-    """Mask of the rows a history may show: the training cut for metrics, all but the file's test to publish."""
+    """Mask of the rows a history may show: the training cut for metrics, all but the file's test to
+    publish."""
     rows = mart.interactions
     labelled = (rows.label == LIKE) | (rows.label == DISLIKE)
-    if which == "train":
-        return labelled & (rows.split == TRAIN)
-    return labelled & ~(rows.is_file_split & (rows.split == TEST))
+    shown = rows.split == TRAIN if which == "train" else ~(rows.is_file_split & (rows.split == TEST))
+    both: npt.NDArray[np.bool_] = np.logical_and(labelled, shown)
+    return both
 
 
 def build_histories(
@@ -189,7 +191,8 @@ def build_histories(
     aggregates: AggregateTable,
     mask: npt.NDArray[np.bool_] | None = None,
 ) -> Histories:
-    """Histories of all users of the mart; `mask` narrows the rows further (early stopping's held-out tenth)."""
+    """Histories of all users of the mart; `mask` narrows the rows further (early stopping's held-out
+    tenth)."""
     allowed = history_rows(mart, which) if mask is None else history_rows(mart, which) & mask
     rows, n_users = mart.interactions, len(mart.user_keys)
     likes = pairs_of(

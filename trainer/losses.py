@@ -1,6 +1,7 @@
 """Losses over one block of logits: B users, C candidate videos, P (user, candidate) pairs.
 
-`Block` says which candidates are targets and what each other candidate counts for; the three losses read only that.
+`Block` says which candidates are targets and what each other candidate counts for; the three losses read
+only that.
 """
 
 from dataclasses import dataclass
@@ -20,8 +21,9 @@ class Block:
     logits: torch.Tensor
     """[B, C] cosine / temperature."""
     log_weights: torch.Tensor
-    """[B, C] or [1, C]: log of how many videos of the catalogue a candidate stands for (-log expected count + log
-    count of the sample), NEVER for what a user must not be pushed from: own positives, hits of the mixture."""
+    """[B, C] or [1, C]: log of how many videos of the catalogue a candidate stands for (-log expected count
+    + log count of the sample), NEVER for what a user must not be pushed from: own positives, hits of the
+    mixture."""
     target_rows: torch.Tensor
     """[P] user of each target."""
     target_columns: torch.Tensor
@@ -31,11 +33,12 @@ class Block:
 
 
 def softmax_loss(block: Block) -> torch.Tensor:
-    """Sampled softmax, several targets a user, each against the negatives only (its sister targets are masked).
+    """Sampled softmax, several targets a user, each against the negatives only (its sister targets are
+    masked).
 
-    -log exp(s_t) / (exp(s_t) + Σ_c w_c exp(s_c)) = softplus(logsumexp(s_c + log w_c) - s_t): with w = count / expected
-    count under the distribution really sampled, the sum is an unbiased stand-in for the one over the catalogue
-    (Bengio & Senécal 2008; Yi et al. 2019 for the in-batch part).
+    -log exp(s_t) / (exp(s_t) + Σ_c w_c exp(s_c)) = softplus(logsumexp(s_c + log w_c) - s_t): with w = count /
+    expected count under the distribution really sampled, the sum is an unbiased stand-in for the one over the
+    catalogue (Bengio & Senécal 2008; Yi et al. 2019 for the in-batch part).
     """
     negatives_B = torch.logsumexp(block.logits + block.log_weights, dim=1)
     targets_P = block.logits[block.target_rows, block.target_columns]

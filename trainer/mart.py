@@ -25,7 +25,8 @@ BUILD_REMEDY = (
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Every video of marts.dim_videos, ordered by video_id. Lists and arrays of one length; missing = None or nan."""
+    """Every video of marts.dim_videos, ordered by video_id. Lists and arrays of one length; missing =
+    None or nan."""
 
     video_ids: list[str]
     external_id: list[str | None]
@@ -130,7 +131,9 @@ copy (
         end)::smallint,
         coalesce(interactions.weight, 1)::real,
         coalesce(extract(epoch from interactions.occurred_at)::float8, 'NaN'::float8),
-        (case interactions.split when 'train' then 0 when 'val' then 1 when 'test' then 2 else -1 end)::smallint,
+        (case interactions.split
+            when 'train' then 0 when 'val' then 1 when 'test' then 2 else -1
+        end)::smallint,
         coalesce(interactions.is_split_from_file, false)
     from marts.fct_interactions as interactions
     inner join users on users.user_key = interactions.user_key

@@ -1,7 +1,8 @@
-"""What one training step looks at: users with their likes split into history and targets, and candidate videos.
+"""What one training step looks at: users with their likes split into history and targets, and candidate
+videos.
 
-The split is drawn anew each time, so a target is never in the history it is predicted from, and one pass over a
-history serves many targets (a denoising autoencoder over users: Liang et al. 2018).
+The split is drawn anew each time, so a target is never in the history it is predicted from, and one pass
+over a history serves many targets (a denoising autoencoder over users: Liang et al. 2018).
 """
 
 from collections.abc import Iterator
@@ -20,7 +21,8 @@ SAMPLERS = ("random", "popular", "hard")
 
 @dataclass(frozen=True)
 class Batch:
-    """Some users of one step. `known` are all their likes (masked as negatives); inputs and targets part them."""
+    """Some users of one step. `known` are all their likes (masked as negatives); inputs and targets part
+    them."""
 
     users: Ints
     inputs: Pairs
@@ -58,7 +60,8 @@ def batches(
 def split_histories(
     users: Ints, known: Pairs, dislikes: Pairs, held_out: tuple[float, float], rng: np.random.Generator
 ) -> Batch:
-    """Targets and inputs of some users: disjoint, at least one target each; a single like is a target alone."""
+    """Targets and inputs of some users: disjoint, at least one target each; a single like is a target
+    alone."""
     rows, counts = known.rows, np.diff(known.starts)
     share = rng.uniform(*held_out, len(users))
     draws = rng.random(len(rows))
@@ -99,13 +102,14 @@ class Sampler:
     popularity: Floats
     """[n_items], sums to 1: how often a video is the target of a step."""
     hard: Pairs | None = None
-    """Per user the videos ranked high and not liked, mined from the current vectors; None before the warm-up ends."""
+    """Per user the videos ranked high and not liked, mined from the current vectors; None before the
+    warm-up ends."""
 
     def draw(self, batch: Batch, rng: np.random.Generator) -> Candidates:
         """In-batch targets and `n_draws` more, unique, with the logQ correction of the whole mixture.
 
-        A candidate c seen n_c times stands for n_c / E_c videos, E_c = Σ_parts draws x probability; dislikes of the
-        batch join with weight zero: they count only for their own user.
+        A candidate c seen n_c times stands for n_c / E_c videos, E_c = Σ_parts draws x probability; dislikes
+        of the batch join with weight zero: they count only for their own user.
         """
         n_items = len(self.popularity)
         shares = dict(self.mixture)

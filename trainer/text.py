@@ -1,4 +1,5 @@
-"""Titles and descriptions as vectors: hashed character n-grams, tf-idf, a truncated SVD. No tokenizer, any script.
+"""Titles and descriptions as vectors: hashed character n-grams, tf-idf, a truncated SVD. No tokenizer,
+any script.
 
 Character bigrams and trigrams carry Japanese, where words have no spaces; four-grams add what English needs.
 Everything is numpy over code points: 100,000 descriptions take seconds, not minutes.
@@ -37,7 +38,8 @@ class TextEncoder:
         return int(self.projection.shape[1])
 
     def encode(self, texts: list[str]) -> npt.NDArray[np.float32]:
-        """Text vectors [N, components]: unit length times what the projection keeps; zero for an empty text."""
+        """Text vectors [N, components]: unit length times what the projection keeps; zero for an empty
+        text."""
         blocks = [
             np.asarray(
                 _weighted(count_ngrams(texts[s : s + 4096]), self.idf) @ self.projection, dtype=np.float32
@@ -96,7 +98,7 @@ def count_ngrams(texts: list[str]) -> sp.csr_matrix:
         buckets.append(((mixed ^ (mixed >> np.uint64(29))) % np.uint64(N_BUCKETS)).astype(np.int64))
         rows.append(document[:last][whole])
     if not rows:
-        return sp.csr_matrix((len(texts), N_BUCKETS), dtype=np.float32)
+        return sp.csr_matrix(np.zeros((len(texts), N_BUCKETS), np.float32))
     row, bucket = np.concatenate(rows), np.concatenate(buckets)
     counts = sp.csr_matrix((np.ones(len(row), np.float32), (row, bucket)), shape=(len(texts), N_BUCKETS))
     counts.sum_duplicates()

@@ -1,8 +1,10 @@
-"""The two towers. Shapes: B users, N videos, D dimensions, K aggregates, I known videos, G categories, E numbers.
+"""The two towers. Shapes: B users, N videos, D dimensions, K aggregates, I known videos, G categories, E
+numbers.
 
-Item: unit vector v and history vector h. User: u = normalise(S x + s0 + O relu(H x + h0)), x = [p; q; a], p and q
-the pooled history vectors of likes and dislikes, a the aggregates. Score = u . v, a cosine. No user ids: the user
-tower is arithmetic over rows of a table, the same in PyTorch, ONNX and SQL.
+Item: unit vector v and history vector h. User: u = normalise(S x + s0 + O relu(H x + h0)), x = [p; q; a], p
+and q the pooled history vectors of likes and dislikes, a the aggregates. Score = u . v, a cosine. No user
+ids:
+the user tower is arithmetic over rows of a table, the same in PyTorch, ONNX and SQL.
 """
 
 from collections.abc import Iterator
@@ -15,7 +17,8 @@ from trainer.features import ItemFeatures
 
 
 class ItemTower(nn.Module):
-    """id tables (row 0: a video training did not know) plus content, once for the video, once for histories."""
+    """id tables (row 0: a video training did not know) plus content, once for the video, once for
+    histories."""
 
     def __init__(
         self, n_videos: int, n_categories: int, n_dense: int, dim: int, sparse: bool = False
@@ -25,7 +28,8 @@ class ItemTower(nn.Module):
         self.id_embedding_ID = nn.Parameter(torch.zeros(n_videos + 1, dim))
         self.id_history_ID = nn.Parameter(torch.zeros(n_videos + 1, dim))
         self.has_content = n_categories + n_dense > 0
-        # one table for both vectors: [:, :D] for the video, [:, D:] for histories; zeros, until the start fits them
+        # one table for both vectors: [:, :D] for the video, [:, D:] for histories; zeros, until the start
+        # fits them
         self.category_G2D = nn.Parameter(torch.zeros(n_categories + 1, 2 * dim))
         self.dense_E2D = nn.Parameter(torch.zeros(n_dense, 2 * dim))
 
@@ -79,7 +83,7 @@ class UserTower(nn.Module):
     def unscaled(self, p_BD: torch.Tensor, q_BD: torch.Tensor, a_BK: torch.Tensor) -> torch.Tensor:
         """u [B, D] before it is brought to unit length: in training its length says how sure the tower is."""
         x = torch.cat([p_BD, q_BD, a_BK], dim=1)
-        u = self.skip(x)
+        u: torch.Tensor = self.skip(x)
         if self.hidden is not None and self.output is not None:
             u = u + self.output(torch.relu(self.hidden(x)))
         return u

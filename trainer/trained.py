@@ -1,4 +1,5 @@
-"""A trained pair of towers with everything needed to use it: vectors, rows for SQL, saving and strict loading."""
+"""A trained pair of towers with everything needed to use it: vectors, rows for SQL, saving and strict
+loading."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field

@@ -1,4 +1,5 @@
-"""Training: from a mart to a TrainedModel. One step: users, half of whose likes must be found from the other half.
+"""Training: from a mart to a TrainedModel. One step: users, half of whose likes must be found from the
+other half.
 
 Shapes: B users, C candidate videos, N videos of the catalogue, D dimensions.
 """
@@ -12,15 +13,16 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.nn import functional
 
 from trainer.choose_start import Chosen, StartChooser
 from trainer.content_start import fit_content
 from trainer.errors import TrainingError, UsageError
 from trainer.features import ItemFeatures, Vocabularies, encode, fit_vocabularies
 from trainer.hard_negatives import mine
-from trainer.histories import AggregateTable, Histories, HistoryConfig, build_histories, fit_aggregates
-from trainer.losses import NEVER, Block, loss_of
 from trainer.held_out import held_out_rows
+from trainer.histories import AggregateTable, Histories, HistoryConfig, Pairs, build_histories, fit_aggregates
+from trainer.losses import NEVER, Block, loss_of
 from trainer.mart import TRAIN, Mart
 from trainer.sampling import Batch, Candidates, Sampler, batches, parse_mixture, whole_catalogue
 from trainer.towers import TwoTowers
@@ -40,9 +42,9 @@ class TrainingConfig:
     """Every dial. The defaults were measured; see the README's decisions."""
 
     embedding_dim: int = 256
-    epochs: int = 8
+    epochs: int = 5
     """At most; early stopping usually ends sooner."""
-    patience: int = 2
+    patience: int = 1
     """Epochs without a better validation before training stops; the best epoch is kept."""
     batch_size: int = 8192
     """Likes per step (not users: a step costs and learns about the same on sparse and on dense data)."""
@@ -59,8 +61,6 @@ class TrainingConfig:
     """Share of a user's likes that are targets in a step, drawn evenly between the two."""
     dislike_weight: float = 2.0
     """An explicit dislike counts as this many ordinary negatives."""
-    id_dropout: float = 0.1
-    """Share of videos that stand on their content alone in a step; only where there is content."""
     hidden_units: int = 0
     start: Literal["regression", "random"] = "regression"
     use_content: bool = True
@@ -91,8 +91,9 @@ def fit(mart: Mart, config: TrainingConfig, on_progress: Progress | None = None)
     if config.refit and took_training_rows and len(run.validation.users):
         best = max(curve, key=lambda record: record.val_ndcg or 0.0)
         nothing = np.zeros(len(rows), np.bool_)
-        run = Run.prepare(mart, config, rows.split == TRAIN, nothing, run.chosen, run.scale)
+        run = Run.prepare(mart, config, rows.split == TRAIN, nothing, chosen=run.chosen, scale=run.scale)
         run.train(best.epoch, None)
+    run.refit_content()
     return run.finish(curve, time.perf_counter() - started)
 
 
@@ -149,10 +150,12 @@ class Run:
         config: TrainingConfig,
         mask: npt.NDArray[np.bool_],
         held: npt.NDArray[np.bool_],
+        *,
         chosen: Chosen | None = None,
         scale: float = 0.0,
     ) -> "Run":
-        """Features, histories and start from the rows of `mask`; what is chosen is chosen on the rows of `held`."""
+        """Features, histories and start from the rows of `mask`; what is chosen is chosen on the rows of
+        `held`."""
         torch.manual_seed(config.seed)
         n_items = len(mart.catalogue)
         validation = Validation.of(mart, mask, held, seed=config.seed)
@@ -172,7 +175,7 @@ class Run:
             hidden_units=config.hidden_units,
             sparse=n_items > config.exact_candidates,
         )
-        write_start(towers, features, start)
+        write_start(towers, features, start, histories.likes)
         device = choose_device(config.device)
         towers = towers.to(device)
         run = cls(
@@ -194,7 +197,8 @@ class Run:
         return run
 
     def train(self, epochs: int, on_progress: Progress | None) -> list[EpochRecord]:
-        """Epochs until the validation stops improving; the weights of the best one are kept, the start's included."""
+        """Epochs until the validation stops improving; the weights of the best one are kept, the start's
+        included."""
         curve = [EpochRecord(0, float("nan"), self.val_ndcg(), 0.0)]
         best = 0, curve[0].val_ndcg or 0.0
         best_state = copy.deepcopy(self.towers.state_dict())
@@ -226,7 +230,8 @@ class Run:
 
     @torch.no_grad()
     def likeliest_scale(self) -> float:
-        """The factor on scores that makes some training users' targets likeliest, from a grid of 1/2 octaves."""
+        """The factor on scores that makes some training users' targets likeliest, from a grid of 1/2
+        octaves."""
         rng = np.random.default_rng(self.config.seed)
         batch = next(batches(self.histories.likes, self.histories.dislikes, 4096, self.config.held_out, rng))
         sampler = self._sampler()
@@ -275,16 +280,13 @@ class Run:
 
     def scores(self, batch: Batch, candidates: Candidates) -> torch.Tensor:
         """u . v [B, C], u from the inputs of the batch and not yet of unit length."""
-        config, device = self.config, self.device
+        device = self.device
         needed = np.unique(np.concatenate([candidates.items, batch.known.items, batch.dislikes.items]))
         place = np.zeros(len(self.features), np.int64)  # video -> row among the needed
         place[needed] = np.arange(len(needed))
         whole = len(needed) == len(self.features)
         features = self.features if whole else self.features.take(torch.from_numpy(needed).to(device))
-        keep = None
-        if config.id_dropout > 0 and self.towers.item_tower.has_content and torch.is_grad_enabled():
-            keep = torch.from_numpy(self.rng.random(len(needed)) >= config.id_dropout).to(device)
-        v_ND, h_ND = self.towers.item(features, keep)
+        v_ND, h_ND = self.towers.item(features)
         exponent = self.history.pooling_exponent
         p_BD = pool_pairs(h_ND, replace(batch.inputs, items=place[batch.inputs.items]), exponent)
         q_BD = pool_pairs(h_ND, replace(batch.dislikes, items=place[batch.dislikes.items]), exponent)
@@ -324,6 +326,18 @@ class Run:
             hard = mine(model.user_vectors(self.histories, h_ND), v_ND, likes)
         return Sampler(mixture, self.config.n_negatives, popularity / popularity.sum(), hard)
 
+    @torch.no_grad()
+    def refit_content(self) -> None:
+        """Content from the vectors as training left them; the vectors of known videos stay as they are."""
+        features, tower = self.features.to("cpu"), self.towers.to("cpu").item_tower
+        if not tower.has_content:
+            return
+        ids = torch.cat([tower.id_embedding_ID, tower.id_history_ID], dim=1)[features.id_index]
+        totals_N2D = ids + tower.content(features)
+        v_ND = functional.normalize(totals_N2D[:, : self.towers.dim], dim=1)
+        tables_N2D = torch.cat([v_ND, totals_N2D[:, self.towers.dim :]], dim=1)
+        write_videos(self.towers, features, tables_N2D, self.histories.likes)
+
     def finish(self, curve: list[EpochRecord], seconds: float) -> TrainedModel:
         """The model as it stands, on the CPU."""
         towers = (self.towers if self.device.type == "cpu" else copy.deepcopy(self.towers).to("cpu")).eval()
@@ -357,35 +371,56 @@ def choose_start(
 
 
 @torch.no_grad()
-def write_start(towers: TwoTowers, features: ItemFeatures, start: Start) -> None:
-    """The start into the towers: content explains what it can of both tables, the id rows hold the rest."""
+def write_start(towers: TwoTowers, features: ItemFeatures, start: Start, likes: Pairs) -> None:
+    """The start into the towers."""
+    tower = towers.item_tower
+    tower.id_embedding_ID[0], tower.id_history_ID[0] = torch.from_numpy(start.unknown).chunk(2)
+    towers.user_tower.skip.bias.copy_(torch.from_numpy(start.bias))
+    tables = np.concatenate([start.embedding, start.history], axis=1)
+    write_videos(towers, features, torch.from_numpy(tables), likes)
+
+
+@torch.no_grad()
+def write_videos(towers: TwoTowers, features: ItemFeatures, tables_N2D: torch.Tensor, likes: Pairs) -> None:
+    """Vectors of known videos into the item tower: content explains what it can, the id rows hold the rest.
+
+    Where row 0, the unknown video, is long, content explains nothing: those coordinates are popularity, which
+    an unrated video has not, and the one that keeps its length near one. Without it, normalising would blow
+    up what content guesses, and unrated videos would crowd the top (measured: NDCG@20 .262 instead of .281).
+    """
     tower = towers.item_tower
     known = features.id_index > 0
-    tables = torch.from_numpy(np.concatenate([start.embedding, start.history], axis=1))
-    unknown = torch.from_numpy(start.unknown)
     if tower.has_content:
-        category, dense = fit_content(features.take(torch.nonzero(known).ravel()), tables[known] - unknown)
+        unknown = torch.cat([tower.id_embedding_ID[0], tower.id_history_ID[0]])
+        targets = (tables_N2D[known] - unknown) * (unknown.abs() < 1e-6)
+        n_likes = np.bincount(likes.items, minlength=len(features))[known.numpy()]
+        category, dense = fit_content(features.take(torch.nonzero(known).ravel()), targets, n_likes)
         tower.category_G2D[: len(category)] = category
         tower.dense_E2D.copy_(dense)
-        tables = tables - tower.content(features)
-    tower.id_embedding_ID[features.id_index[known]] = tables[known, : towers.dim]
-    tower.id_history_ID[features.id_index[known]] = tables[known, towers.dim :]
-    tower.id_embedding_ID[0], tower.id_history_ID[0] = unknown.chunk(2)
-    towers.user_tower.skip.bias.copy_(torch.from_numpy(start.bias))
+        tables_N2D = tables_N2D - tower.content(features)
+    tower.id_embedding_ID[features.id_index[known]] = tables_N2D[known, : towers.dim]
+    tower.id_history_ID[features.id_index[known]] = tables_N2D[known, towers.dim :]
 
 
 def make_optimizers(towers: TwoTowers, config: TrainingConfig) -> list[torch.optim.Optimizer]:
-    """Adam; large tables by rows touched, so that a step costs the same however long the tables are."""
+    """Adam; large tables by rows touched, so that a step costs the same however long the tables are.
+
+    Content rests while the ids learn and is fitted anew at the end: a step of Adam on numbers that every
+    video shares moves all videos at once, and cost 5 % of NDCG@20 on movielens.
+    """
+    towers.item_tower.category_G2D.requires_grad_(False)
+    towers.item_tower.dense_E2D.requires_grad_(False)
     sparse = towers.item_tower.sparse
-    tables = [p for name, p in towers.named_parameters() if name.endswith(("_ID", "_G2D"))] if sparse else []
+    tables = [p for name, p in towers.named_parameters() if name.endswith("_ID")] if sparse else []
     ids = {id(table) for table in tables}
-    rest = [p for p in towers.parameters() if id(p) not in ids and p.numel()]
+    rest = [p for p in towers.parameters() if id(p) not in ids and p.requires_grad]
     optimizers: list[torch.optim.Optimizer] = [torch.optim.Adam(rest, lr=config.lr, fused=True)]
     return [*optimizers, torch.optim.SparseAdam(tables, lr=config.lr)] if tables else optimizers
 
 
 def clip_gradients(towers: TwoTowers, most: float) -> None:
-    """Scale all gradients so that their common norm is at most `most`; sparse gradients are coalesced first."""
+    """Scale all gradients so that their common norm is at most `most`; sparse gradients are coalesced
+    first."""
     values = []
     for parameter in towers.parameters():
         if parameter.grad is None:

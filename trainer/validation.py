@@ -1,4 +1,5 @@
-"""The metric of early stopping and of the start's dials: NDCG@20 over the whole catalogue, on training-side rows."""
+"""The metric of early stopping and of the start's dials: NDCG@20 over the whole catalogue, on
+training-side rows."""
 
 from dataclasses import dataclass
 
@@ -27,7 +28,8 @@ class Validation:
     def of(
         cls, mart: Mart, mask: npt.NDArray[np.bool_], held: npt.NDArray[np.bool_], seed: int
     ) -> "Validation":
-        """Relevant: likes among `held`, of users with a row in `mask`; seen: the rows of `mask`, and what was seen without a label."""
+        """Relevant: likes among `held`, of users with a row in `mask`; seen: the rows of `mask`, and what
+        was seen without a label."""
         rows, n_users = mart.interactions, len(mart.user_keys)
         relevant = pairs_of(rows.where(held & (rows.label == LIKE)), n_users, 1 << 30, None)
         seen = pairs_of(rows.where(mask | (rows.label == SEEN_ONLY)), n_users, 1 << 30, None)

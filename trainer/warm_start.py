@@ -1,13 +1,15 @@
-"""Where training starts: the item-item regression of EASE, held in the dimensions of the towers, in closed form.
+"""Where training starts: the item-item regression of EASE, held in the dimensions of the towers, in
+closed form.
 
-With A = X D^-a (X users x videos, D its column sums) and A ~ U s V', ridge regression of A on itself with a zero
-diagonal (Steck 2019) is, off the diagonal, V f V' with column j scaled by 1 / (1 - l_j): f = s^2 / (s^2 + penalty),
-l_j = Σ f V_j^2, the leverage of video j. So a video speaks in a history through D^-a V f^1/2 and is scored through
-D^b V f^1/2 / (1 - l): EASE's own quality from a truncated SVD, where its 40,000 x 40,000 inverse needs 7 GB.
+With A = X D^-a (X users x videos, D its column sums) and A ~ U s V', ridge regression of A on itself with a
+zero diagonal (Steck 2019) is, off the diagonal, V f V' with column j scaled by 1 / (1 - l_j), where
+f = s^2 / (s^2 + penalty) and l_j = Σ f V_j^2, the leverage of video j. So a video speaks in a history through
+D^-a V f^1/2 and is scored through D^b V f^1/2 / (1 - l): EASE's own quality from a truncated SVD, where its
+40,000 x 40,000 inverse needs 7 GB.
 
 A score needs lengths and a cosine has none. The lengths go where the user has a zero: coordinates are
-[ranking R | popularity 1 | similarity D - R - 1]; the last part fills every vector to length one, along a direction of
-its own per video, so that the cosine of two videos still means likeness.
+[ranking R | popularity 1 | similarity D - R - 1]; the last part fills every vector to length one, along a
+direction of its own per video, so that the cosine of two videos still means likeness.
 """
 
 from dataclasses import dataclass
@@ -49,7 +51,8 @@ class Spectrum:
 
 @dataclass(frozen=True)
 class Start:
-    """embedding [N, D] of unit rows, history [N, D], bias [D] of the skip layer, `n_ranking` coordinates in use."""
+    """embedding [N, D] of unit rows, history [N, D], bias [D] of the skip layer, `n_ranking` coordinates
+    in use."""
 
     embedding: Floats
     history: Floats
@@ -100,7 +103,9 @@ def random_start(n_items: int, dim: int, seed: int) -> Start:
     rng = np.random.default_rng(seed)
     embedding, history = (rng.standard_normal((n_items, dim)).astype(np.float32) for _ in range(2))
     embedding /= np.linalg.norm(embedding, axis=1, keepdims=True)
-    return Start(embedding, history * dim**-0.5, np.zeros(dim, np.float32), dim, embedding[0].repeat(2) * 0.1)
+    return Start(
+        embedding, history * dim**-0.5, np.zeros(dim, np.float32), dim, np.full(2 * dim, 1e-7, np.float32)
+    )
 
 
 def popularity_scores(
@@ -122,4 +127,5 @@ def _likeness(directions: Floats, width: int) -> Floats:
     part[:, : min(width, directions.shape[1])] = directions[:, :width]
     norms = np.linalg.norm(part, axis=1)
     part[norms < 1e-9] = np.eye(1, width, dtype=np.float32)
-    return part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-9)
+    part /= np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-9)
+    return part
