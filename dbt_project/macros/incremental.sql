@@ -45,12 +45,11 @@
 
 {#- Changes when the models that read lines change; count up `readers` when one of their macros does. -#}
 {% macro reader_checksum() -%}
-    {%- set readers = "1" -%}
     {%- if execute -%}
-        {%- set readers = readers ~ graph.nodes["model.martello.int_lines"].checksum.checksum
+        {%- set readers = "1" ~ graph.nodes["model.martello.int_lines"].checksum.checksum
             ~ graph.nodes["model.martello.int_item_numbers"].checksum.checksum -%}
+        {{ local_md5(readers) }}
     {%- endif -%}
-    {{ local_md5(readers) }}
 {%- endmacro %}
 
 {#- Keeps of a raw relation's lines those of files that are to be read in this build; all when nothing is kept. -#}
@@ -129,3 +128,13 @@
         {%- endif -%}
     {%- endif -%}
 {% endmacro %}
+
+{#- What int_load_states said after the last build; nothing at first, and nothing in a full refresh. -#}
+{% macro previous_readings() -%}
+    {%- set previous = none if not execute or flags.FULL_REFRESH else load_relation(this) -%}
+    {%- if previous -%}
+    {{ previous }}
+    {%- else -%}
+    (select cast(null as text) as source, cast(null as bigint) as load_id, cast(null as text) as reading where false)
+    {%- endif -%}
+{%- endmacro %}

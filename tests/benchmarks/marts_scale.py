@@ -2,9 +2,9 @@
 
     python tests/benchmarks/marts_scale.py DATA [--copies 5 --copies 44] [--without-pandas]
 
-DATA is a folder with MovieTweetings' interactions.csv.gz and items.csv.gz. 5 copies give 0.67 million reviews,
-44 give 5.9 million. Everything runs on a throw-away Postgres, one after the other. Seconds depend on the
-machine; the ratios are of one run. dbt builds all marts, reports and tests; the others only what
+DATA is a folder with MovieTweetings' interactions.csv.gz and items.csv.gz. 5 copies give 0.67 million
+reviews, 44 give 5.9 million. Everything runs on a throw-away Postgres, one after the other. Seconds
+depend on the machine; the ratios are of one run. dbt builds all marts, reports and tests; the others only what
 fct_interactions holds.
 """
 
@@ -15,6 +15,7 @@ import time
 import uuid
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import psutil
 from marts_outside import with_pandas, with_polars
@@ -85,7 +86,7 @@ def timed(job: str, where: Address, target: Path) -> tuple[float, int, float]:
     return seconds, rows, peak / 2**20
 
 
-def run(job: str, where: Address, target: Path, queue: "get_context.SimpleQueue") -> None:  # type: ignore[name-defined]
+def run(job: str, where: Address, target: Path, queue: Any) -> None:
     if job == "dbt":
         queue.put(report(dbt_build(where, target=target), where))
     else:
