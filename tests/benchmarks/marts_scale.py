@@ -4,8 +4,8 @@
 
 DATA is a folder with MovieTweetings' interactions.csv.gz and items.csv.gz. 5 copies give 0.67 million
 reviews, 44 give 5.9 million. Everything runs on a throw-away Postgres, one after the other. Seconds
-depend on the machine; the ratios are of one run. dbt builds all marts, reports and tests; the others only what
-fct_interactions holds.
+depend on the machine; the ratios are of one run. dbt builds all marts, reports and tests; the others only
+what fct_interactions holds.
 """
 
 import argparse
