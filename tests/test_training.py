@@ -109,7 +109,8 @@ def test_a_rate_too_high_stops_with_the_step(world: Mart) -> None:
 
 @pytest.mark.parametrize(("dials", "said"), [
     ({"lr": 0.0}, "--lr"), ({"lr": float("nan")}, "--lr"), ({"epochs": 0}, "--epochs"),
-    ({"embedding_dim": 2}, "--embedding-dim"), ({"device": "tpu"}, "--device"), ({"negatives": "x=1"}, "--negatives"),
+    ({"embedding_dim": 2}, "--embedding-dim"), ({"device": "tpu"}, "--device"),
+    ({"negatives": "x=1"}, "--negatives"),
 ])  # fmt: skip
 def test_a_dial_that_cannot_be_stops_at_the_door(world: Mart, dials: dict, said: str) -> None:
     with pytest.raises(UsageError, match=said):
@@ -157,10 +158,9 @@ def test_a_user_without_likes_has_a_vector(model: TrainedModel) -> None:
 def test_the_holdout_is_recognised_by_its_times_and_never_taken() -> None:
     def mart(times: list[float], splits: list[int], shifted: bool) -> Mart:
         rows = [(u, i, 1, splits[i]) for u in range(20) for i in range(20)]
-        return make_mart(
-            catalogue(20), [f"review:{u:02d}" for u in range(20)],
-            interactions(rows, [times[i] + (1000 * u if shifted else 0) for u in range(20) for i in range(20)]),
-        )  # fmt: skip
+        when = [times[i] + (1000 * u if shifted else 0) for u in range(20) for i in range(20)]
+        users = [f"review:{u:02d}" for u in range(20)]
+        return make_mart(catalogue(20), users, interactions(rows, when))
 
     day, late = [float(i) for i in range(20)], [TRAIN] * 16 + [TEST] * 4
     for shifted, splits, shape in (

@@ -42,7 +42,7 @@ class TrainingConfig:
     """Every dial. The defaults were measured; see the README's decisions."""
 
     embedding_dim: int = 256
-    epochs: int = 5
+    epochs: int = 3
     """At most; early stopping usually ends sooner."""
     patience: int = 1
     """Epochs without a better validation before training stops; the best epoch is kept."""
@@ -54,7 +54,7 @@ class TrainingConfig:
     loss: Literal["softmax", "bce", "hinge"] = "softmax"
     margin: float = 1.0
     negatives: str = "random=0.5,popular=0.5"
-    n_negatives: int = 8192
+    n_negatives: int = 4096
     exact_candidates: int = 16_384
     """Catalogues up to this size are compared as a whole: no sampling, no correction."""
     held_out: tuple[float, float] = (0.2, 0.8)

@@ -1,6 +1,6 @@
 """Recall@20 and NDCG@20 of the towers on a benchmark set, whole catalogue, training rows masked.
 
-    python tests/benchmarks/towers_ranking.py --data DIR --set movielens --split random [--dial name=value ...]
+    python tests/benchmarks/towers_ranking.py --data DIR --set movielens --split random [--dial name=value]
 
 Dials are fields of TrainingConfig (`history.half_life_days=30` reaches into HistoryConfig); one line per run.
 """

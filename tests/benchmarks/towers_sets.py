@@ -1,6 +1,7 @@
 """Marts straight from the rating files of the benchmark sets: no database, so that research runs in seconds.
 
-A like is >= 4 of 5 (movielens) or >= 8 of 10 (movietweetings), a dislike <= 2 or <= 4, between is seen without label.
+A like is >= 4 of 5 (movielens) or >= 8 of 10 (movietweetings), a dislike <= 2 or <= 4; between is seen,
+without a label.
 """
 
 from pathlib import Path
@@ -27,7 +28,8 @@ def load_mart(
 ) -> Mart:
     """The set with a train/test split.
 
-    `split`: random 80/20 of rows, last 20 % of each user, one global time cut at 80 %. movietweetings random is 5-core.
+    `split`: random 80/20 of rows, last 20 % of each user, one global time cut at 80 %. movietweetings
+    random is 5-core.
     """
     folder = data / FOLDERS[name]
     ratings = pd.read_csv(folder / "interactions.csv.gz")

@@ -1,0 +1,61 @@
+"""Seconds and memory of training on synthetic likes; says nothing about quality.
+
+python tests/benchmarks/towers_scale.py --users 30000 --videos 40000 --likes 1000000 [--epochs 2]
+"""
+
+import argparse
+import resource
+import time
+
+import numpy as np
+
+from trainer.mart import Catalogue, Interactions, make_mart
+from trainer.training import TrainingConfig, fit
+
+
+def main() -> None:
+    """One training; a line per epoch, then seconds and the peak of resident memory."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name, default in (("users", 30_000), ("videos", 40_000), ("likes", 1_000_000), ("epochs", 2)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    args = parser.parse_args()
+    rng = np.random.default_rng(0)
+    # user and video popularity by powers; a taste per user pulls likes into one of 50 blocks of the catalogue
+    user = (args.users * rng.random(args.likes) ** 1.5).astype(np.int64)
+    block = (user * 7919) % 50
+    item = ((args.videos // 50) * rng.random(args.likes) ** 2).astype(np.int64) * 50 + block
+    pairs = np.unique(user * args.videos + item)
+    n = len(pairs)
+    none, nan, zero = [None] * args.videos, np.full(args.videos, np.nan), np.zeros(args.videos)
+    lists: list[list[str]] = [[] for _ in range(args.videos)]
+    counts = zero.astype(np.int32)
+    catalogue = Catalogue(
+        [f"{i:08d}" for i in range(args.videos)], none, none, none, none, none, none, none, none, lists, lists,
+        nan, nan, nan, zero.astype(np.float32), counts, counts,
+    )  # fmt: skip
+    rows = Interactions(
+        (pairs // args.videos).astype(np.int32),
+        (pairs % args.videos).astype(np.int32),
+        np.ones(n, np.int8),
+        np.ones(n, np.float32),
+        np.full(n, np.nan),
+        np.zeros(n, np.int8),
+        np.zeros(n, np.bool_),
+    )
+    mart = make_mart(catalogue, [f"review:{u:09d}" for u in range(args.users)], rows)
+    started = time.perf_counter()
+    fit(
+        mart,
+        TrainingConfig(epochs=args.epochs, refit=False, patience=99),
+        lambda r: print(
+            f"  epoch {r.epoch}: {n / max(r.seconds, 1e-9):,.0f} likes/s, {r.seconds:.1f} s", flush=True
+        ),
+    )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(
+        f"{n:,} likes, {args.users:,} users, {args.videos:,} videos: {time.perf_counter() - started:.0f} s, peak {peak:.2f} GiB"
+    )
+
+
+if __name__ == "__main__":
+    main()
