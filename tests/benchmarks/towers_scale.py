@@ -30,7 +30,7 @@ def main() -> None:
     lists: list[list[str]] = [[] for _ in range(args.videos)]
     counts = zero.astype(np.int32)
     catalogue = Catalogue(
-        [f"{i:08d}" for i in range(args.videos)], none, none, none, none, none, none, none, none, lists, lists,
+        [f"{i:08d}" for i in range(args.videos)], *[none] * 8, lists, lists,
         nan, nan, nan, zero.astype(np.float32), counts, counts,
     )  # fmt: skip
     rows = Interactions(
@@ -51,10 +51,9 @@ def main() -> None:
             f"  epoch {r.epoch}: {n / max(r.seconds, 1e-9):,.0f} likes/s, {r.seconds:.1f} s", flush=True
         ),
     )
+    seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(
-        f"{n:,} likes, {args.users:,} users, {args.videos:,} videos: {time.perf_counter() - started:.0f} s, peak {peak:.2f} GiB"
-    )
+    print(f"{n:,} likes, {args.users:,} users, {args.videos:,} videos: {seconds:.0f} s, peak {peak:.2f} GiB")
 
 
 if __name__ == "__main__":
