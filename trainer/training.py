@@ -39,7 +39,8 @@ Progress = Callable[[EpochRecord], None]
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Every dial. The defaults were measured; see the README's decisions."""
+    """Every dial. Few defaults were compared one by one: penalty, popularity and half-lives are chosen per mart
+    on held-out rows; history length, pooling exponent, dislike weight and dimension are not yet measured."""
 
     embedding_dim: int = 256
     epochs: int = 3
@@ -50,7 +51,7 @@ class TrainingConfig:
     """Likes per step (not users: a step costs and learns about the same on sparse and on dense data)."""
     lr: float = 5e-5
     temperature: float | None = None
-    """Fixed while training: a learned one ran away and overfitted. None: the likeliest one at the start."""
+    """Fixed while training; a learned one was not tried here. None: the likeliest one at the start."""
     loss: Literal["softmax", "bce", "hinge"] = "softmax"
     margin: float = 1.0
     negatives: str = "random=0.5,popular=0.5"
@@ -141,7 +142,7 @@ class Run:
     rng: np.random.Generator
     optimizers: list[torch.optim.Optimizer]
     scale: float = 0.0
-    """What a score is multiplied with before the loss; fixed after the start: a learned one ran away."""
+    """What a score is multiplied with before the loss; fixed after the start."""
 
     @classmethod
     def prepare(
@@ -405,8 +406,8 @@ def write_videos(towers: TwoTowers, features: ItemFeatures, tables_N2D: torch.Te
 def make_optimizers(towers: TwoTowers, config: TrainingConfig) -> list[torch.optim.Optimizer]:
     """Adam; large tables by rows touched, so that a step costs the same however long the tables are.
 
-    Content rests while the ids learn and is fitted anew at the end: a step of Adam on numbers that every
-    video shares moves all videos at once, and cost 5 % of NDCG@20 on movielens.
+    Content rests while the ids learn and is fitted anew at the end. Training it too was not better where it was
+    tried (movielens, random split), and that run had another fault, so the comparison is still to be made.
     """
     towers.item_tower.category_G2D.requires_grad_(False)
     towers.item_tower.dense_E2D.requires_grad_(False)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from trainer.histories import Pairs, pairs_of
 from trainer.mart import LIKE, SEEN_ONLY, Mart
 
-MOST_USERS = 1500  # a standard error of about .005, paired between settings far less, in about a second
+MOST_USERS = 1500  # what a dozen tries of the start can afford; its standard error was not measured
 K = 20
 BLOCK = 256  # users whose scores are held at once
 
