@@ -31,9 +31,9 @@ POPULARITY_HALF_LIVES = (None, 180.0, 30.0, 7.0)  # days
 HISTORY_HALF_LIVES = (1000.0, 365.0, 120.0, 30.0)  # days
 
 # What a person saw, liked or not, says what goes together: their shares of a like in the co-occurrence.
-# Against likes alone, closed form, one random split: NDCG@20 .290 to .301 on movielens (videos with 5 likes or
-# more), .1745 to .1773 on movietweetings; at a whole like for what was seen it is back to .297 and .171.
-# Where a mart has no seen-only rows, or the split came with the file, that part of the gain is not there.
+# Against likes alone, closed form, one random split each: NDCG@20 .290 to .301 on movielens (videos with
+# 5 likes or more), .1745 to .1773 on movietweetings; at a whole like for what was seen .297 and .171.
+# A mart without seen-only rows, or whose split came with the file, does not get that part of the gain.
 SEEN_SHARE, DISLIKE_SHARE = 0.5, 0.3
 
 

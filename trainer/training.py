@@ -39,8 +39,10 @@ Progress = Callable[[EpochRecord], None]
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Every dial. Few defaults were compared one by one: penalty, popularity and half-lives are chosen per mart
-    on held-out rows; history length, pooling exponent, dislike weight and dimension are not yet measured."""
+    """Every dial. Penalty, popularity and half-lives are chosen per mart on held-out rows.
+
+    Not yet measured: history length, pooling exponent, dislike weight, dimension.
+    """
 
     embedding_dim: int = 256
     epochs: int = 3
@@ -406,8 +408,8 @@ def write_videos(towers: TwoTowers, features: ItemFeatures, tables_N2D: torch.Te
 def make_optimizers(towers: TwoTowers, config: TrainingConfig) -> list[torch.optim.Optimizer]:
     """Adam; large tables by rows touched, so that a step costs the same however long the tables are.
 
-    Content rests while the ids learn and is fitted anew at the end. Training it too was not better where it was
-    tried (movielens, random split), and that run had another fault, so the comparison is still to be made.
+    Content rests while the ids learn and is fitted anew at the end. Training it too was not better where
+    it was tried (movielens, random split), but that run had another fault: still to be compared.
     """
     towers.item_tower.category_G2D.requires_grad_(False)
     towers.item_tower.dense_E2D.requires_grad_(False)
