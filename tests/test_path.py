@@ -104,13 +104,17 @@ def test_withheld_likes_come_back_on_top(checkerboard: Released) -> None:
     assert found == {user: (f"abc{withheld(user):05}",) for user in range(N_USERS)}
 
 
-def test_the_other_colour_comes_last(checkerboard: Released) -> None:
+def test_what_is_left_is_recommended_and_nothing_that_was_seen(checkerboard: Released) -> None:
+    """User 0 is even: one even video is left and comes first, then the odd ones not disliked, none twice."""
     rows = checkerboard.connection.execute(
-        "select score from public.recommend_videos(100, %s) order by rank", (user_id(0),)
+        "select videos.external_id from public.recommend_videos(100, %s) as listed"
+        " inner join public.videos on videos.id = listed.video_id order by listed.rank",
+        (user_id(0),),
     ).fetchall()
-    # one of the own colour is left, and what the user has not seen of the other
-    assert len(rows) == 1 + N_VIDEOS // 2 - N_DISLIKED
-    assert rows[0][0] > rows[1][0] + 0.2
+    odd = [v for v in range(N_VIDEOS) if v % 2]
+    unseen = sorted(set(odd) - set(odd[0::5][:N_DISLIKED]))
+    assert rows[0] == (f"abc{withheld(0):05}",)
+    assert sorted(rows[1:]) == [(f"abc{v:05}",) for v in unseen]
 
 
 def test_every_vector_the_app_reads_is_of_the_one_version(checkerboard: Released) -> None:
