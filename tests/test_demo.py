@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ExistingApp
 
+from conftest import ExistingApp
 from trainer import demo, migrations
 from trainer.database import Address, connect
 from trainer.demo_data import SAMPLE, VIDEOS_FILE, app_users, insert_decisions, is_app_user, write_reviews

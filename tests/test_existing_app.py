@@ -1,8 +1,8 @@
 """An app that was there before us: nothing of it changes, and its owner, who is no superuser, can migrate."""
 
 import pytest
-from conftest import ExistingApp
 
+from conftest import ExistingApp
 from trainer import migrations
 from trainer.database import Address, connect
 

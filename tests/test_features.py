@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 import torch
-from towers_world import catalogue, interactions
 
+from towers_world import catalogue, interactions
 from trainer.errors import ModelMismatchError
 from trainer.features import Vocabularies, encode, fit_vocabularies, groups_of, shuffled
 from trainer.mart import make_mart

@@ -6,8 +6,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import ExistingApp
 
+from conftest import ExistingApp
 from trainer import migrations
 from trainer.database import Address, Connection, connect
 from trainer.errors import DatabaseError, InputFileError

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import database_of
 
+from conftest import database_of
 from trainer import migrations, server
 from trainer.database import Address, Connection, connect
 from trainer.errors import DatabaseError

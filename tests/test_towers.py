@@ -3,8 +3,8 @@
 import numpy as np
 import scipy.sparse as sp
 import torch
-from towers_world import catalogue, checkerboard
 
+from towers_world import catalogue, checkerboard
 from trainer.features import encode, fit_vocabularies
 from trainer.histories import Pairs
 from trainer.linear import leading_directions, ridge

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from towers_world import catalogue, checkerboard, interactions
 
+from towers_world import catalogue, checkerboard, interactions
 from trainer.errors import MartError, ModelMismatchError, TrainingError, UsageError
 from trainer.held_out import held_out_rows, holdout_shape
 from trainer.histories import Histories, HistoryConfig, Pairs, pairs_of

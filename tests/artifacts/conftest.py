@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import drop_database
 from pydantic import SecretStr
 
 from artifacts import programs, served_world, trained_world
 from artifacts.storage_server import GOOD_KEY, storage_server
 from artifacts.storage_server import World as StorageWorld
+from conftest import drop_database
 from trainer.database import Address, Connection, connect
 from trainer.manifest import version_folder
 from trainer.mart import Mart

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import drop_database
 
 from artifacts import programs
 from artifacts.conftest import VERSION, open_quickly
 from artifacts.storage_server import GOOD_KEY, storage_server
 from artifacts.storage_server import World as StorageWorld
+from conftest import drop_database
 from trainer.database import Address, Connection, connect
 from trainer.mart import Mart
 from trainer.publish import publish_artifacts

@@ -56,15 +56,18 @@ def test_new_videos_get_the_vectors_of_the_item_tower(
     assert _count(serving, "select count(*) from public.video_embeddings") == 243
 
 
-def test_a_new_video_is_recommended_to_who_likes_its_kind(serving: Connection, out_dir: Path) -> None:
+def test_a_new_video_speaks_in_a_history_as_its_kind_does(serving: Connection, out_dir: Path) -> None:
+    """Nobody has rated it: its content alone makes its history vector like those of its kind."""
     served_world.add_videos(serving, NEWER, range(240, 243))
     sync(serving, out_dir)
-    row = serving.execute(
-        "select rank from public.similar_videos(%s, 60) with ordinality as s (video_id, similarity, rank)"
-        " where video_id = %s",
-        (NEWER.video_ids[0], NEWER.video_ids[240]),
-    ).fetchone()
-    assert row is not None  # 240 is of kind 0, as 0 is
+    stored = _vectors(serving, "history_embedding")
+    history_ND = np.array([stored[video] for video in NEWER.video_ids])
+    history_ND /= np.linalg.norm(history_ND, axis=1, keepdims=True)
+    kinds = np.arange(240) % trained_world.TASTES
+    for number in range(240, 243):
+        likeness = history_ND[:240] @ history_ND[number]
+        own = kinds == number % trained_world.TASTES
+        assert likeness[own].mean() > likeness[~own].mean() + 0.1
 
 
 def test_a_changed_video_changes_and_so_do_the_users_who_liked_it(
@@ -77,7 +80,7 @@ def test_a_changed_video_changes_and_so_do_the_users_who_liked_it(
         for k in rows.user_index[rows.item_index == video]
         if (key := world.user_keys[k]).startswith("app:")
     }
-    before = _vectors(serving, "embedding")
+    before = _vectors(serving, "history_embedding")
     serving.execute(
         "update marts.dim_videos set title = 'deep space', maker = 'maker 3' where video_id = %s",
         (world.catalogue.video_ids[video],),
@@ -85,7 +88,7 @@ def test_a_changed_video_changes_and_so_do_the_users_who_liked_it(
     written = sync(serving, out_dir)
     assert (written.n_added, written.n_changed, written.n_removed) == (0, 1, 0)
     assert written.n_users == len(concerned) > 0
-    after = _vectors(serving, "embedding")
+    after = _vectors(serving, "history_embedding")
     changed = [v for v in before if not np.array_equal(before[v], after[v])]
     assert changed == [world.catalogue.video_ids[video]]
     assert _count(serving, STALE) == 0

@@ -20,7 +20,6 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from serving.world import MARTS, app_user
-
 from trainer import migrations, release, server
 from trainer.database import Address, Connection, connect, open_connection
 

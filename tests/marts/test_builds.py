@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ExistingApp
 
+from conftest import ExistingApp
 from marts import snapshot
 from marts.conftest import Build
 from marts.dirty_world import write

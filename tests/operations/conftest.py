@@ -8,9 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+
 from conftest import drop_database
 from serving.world import EPOCH, World, app_user, fill_catalogue, make_world
-
 from tests.marts.world import World as Pen
 from trainer import gate, release
 from trainer.database import Address, Connection, connect

@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 
 import psycopg
 import pytest
-from serving.world import World
 
+from serving.world import World
 from tests.operations.conftest import EVIL_TITLE, REFUSED, SERVED, Background
 from tests.operations.test_report import Reader
 from trainer.database import Address

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from conftest import drop_database
 
+from conftest import drop_database
 from serving.world import World, fill_catalogue, fill_marts, make_world
 from trainer import release
 from trainer.database import Address, Connection, connect

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from conftest import ExistingApp
 
+from conftest import ExistingApp
 from serving.world import World, app_user, fill_catalogue, fill_marts, make_world
 from trainer import migrations, release
 from trainer.database import Connection, connect

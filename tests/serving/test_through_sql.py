@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from conftest import drop_database
 
+from conftest import drop_database
 from serving.conftest import FIRST
 from serving.world import World, fill_catalogue, fill_marts, make_world
 from trainer import release
