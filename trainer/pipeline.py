@@ -116,8 +116,10 @@ def train(mart: Mart, config: TrainingConfig) -> TrainedModel:
         task = bars.add_task("training", total=config.epochs, note="")
 
         def show(record: EpochRecord) -> None:
-            judged = "" if record.val_ndcg is None else f", validation ndcg {record.val_ndcg:.4f}"
-            note = f"loss {record.loss:.4f}{judged}"
+            # epoch 0 is the start, before any step: it has no loss yet
+            parts = [f"loss {record.loss:.4f}"] if np.isfinite(record.loss) else ["the start"]
+            parts += [] if record.val_ndcg is None else [f"validation ndcg {record.val_ndcg:.4f}"]
+            note = ", ".join(parts)
             bars.update(task, completed=record.epoch, note=note)
             if bars.disable:
                 console.say(f"  epoch {record.epoch}: {note}, {record.seconds:.1f} s")
