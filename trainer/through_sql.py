@@ -6,6 +6,8 @@ must agree with the evaluation in numpy; the difference between the first two is
 
 The lists come from recsys.recommend: public.recommend_videos without the question who may ask. Holdout
 users are reviewers too, and the live decisions must stay out. Shapes: N users, K places.
+
+`write_ann_recall` keeps what the index costs where marts.rpt_model_health reads it.
 """
 
 from dataclasses import dataclass
@@ -40,6 +42,8 @@ LISTS: LiteralString = """
 class Stage:
     """One way of asking: its quality, and how many of the exact list's places it kept."""
 
+    version: str
+    n_users: int
     name: str
     recall: float
     ndcg: float
@@ -76,6 +80,8 @@ def evaluate_through_sql(
         hits_NK = is_in(lists_NK, relevant)
         stages.append(
             Stage(
+                str(row[0]),
+                len(users),
                 name,
                 float(np.nanmean(metrics.recall(hits_NK, n_relevant, K))),
                 float(np.nanmean(metrics.ndcg(hits_NK, n_relevant, K))),
@@ -83,6 +89,20 @@ def evaluate_through_sql(
             )
         )
     return stages
+
+
+def write_ann_recall(connection: Connection, split: str, stages: list[Stage]) -> None:
+    """The index's share of the exact lists, as metric `ann_recall@20` of model `index`; an older one goes."""
+    index = next(stage for stage in stages if stage.name == "index")
+    connection.execute(
+        """
+        insert into recsys.evaluations (model_version, model_name, split, metric, value, n_users)
+        values (%s, 'index', %s, %s, %s, %s)
+        on conflict (model_version, model_name, split, slice, metric)
+        do update set value = excluded.value, n_users = excluded.n_users, evaluated_at = now()
+        """,
+        (index.version, split, f"ann_recall@{K}", index.kept, index.n_users),
+    )
 
 
 def _lists(

@@ -13,6 +13,7 @@ from trainer.database import Address, Connection, connect
 from trainer.errors import ReleaseError
 from trainer.evaluation import evaluate
 from trainer.gate import read_champion
+from trainer.judge_served import evaluate_sql
 from trainer.judging import build_holdout
 from trainer.mart import read_mart
 from trainer.through_sql import evaluate_through_sql
@@ -56,6 +57,21 @@ def test_the_index_keeps_98_of_100(indexed: Address) -> None:
     assert exact.kept == 1
     assert index.kept >= 0.98
     assert filtered.kept < index.kept
+
+
+def test_what_the_index_costs_is_kept_for_monitoring(indexed: Address) -> None:
+    """Where marts.rpt_model_health looks: metric ann_recall@20 of model `index`, the newest measurement."""
+    with connect(indexed, autocommit=True) as connection:
+        connection.execute(
+            "insert into recsys.evaluations (model_version, model_name, split, metric, value)"
+            f" values ('{FIRST}', 'index', 'val', 'ann_recall@20', 0.1)"
+        )
+        evaluate_sql(indexed)
+        rows = connection.execute(
+            "select model_name, split, slice, value >= 0.98, n_users from recsys.evaluations"
+            " where metric = 'ann_recall@20'"
+        ).fetchall()
+    assert rows == [("index", "val", "all", True, 81)]  # users with a held-out like
 
 
 def test_exact_lists_are_those_of_the_evaluation(indexed: Address) -> None:
