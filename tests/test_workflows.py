@@ -54,7 +54,8 @@ def test_rights_are_few_and_runs_take_turns(name: str) -> None:
         assert job["timeout-minutes"] <= 360
     for step in steps(name):
         if "uses" in step:
-            assert re.fullmatch(r"actions/[a-z-]+@(v\d+|[0-9a-f]{40})", step["uses"])
+            assert re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", step["uses"])
+            assert re.search(rf"{step['uses']} # v\d+\.\d+\.\d+$", text(name), re.MULTILINE)
         if step.get("uses", "").startswith("actions/checkout"):
             assert step["with"]["persist-credentials"] is False
 
