@@ -7,11 +7,11 @@ import torch
 from towers_world import catalogue, checkerboard
 from trainer.features import encode, fit_vocabularies
 from trainer.histories import Pairs
+from trainer.item_tables import write_start
 from trainer.linear import leading_directions, ridge
 from trainer.mart import TRAIN
 from trainer.text import fit_text
 from trainer.towers import TwoTowers, pool
-from trainer.training import write_start
 from trainer.warm_start import Dials, popularity_scores, regression_start, spectrum_of
 
 

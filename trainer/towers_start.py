@@ -1,0 +1,62 @@
+"""New towers for a mart, their weights at the start: the closed form on the training rows, or at random."""
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from trainer.choose_start import Chosen, StartChooser
+from trainer.item_tables import write_start
+from trainer.mart import Mart
+from trainer.towers import TwoTowers
+from trainer.training_config import TrainingConfig
+from trainer.training_data import TrainingData
+from trainer.validation import Validation
+from trainer.warm_start import Dials, Start, random_start
+
+
+def start_towers(
+    mart: Mart,
+    config: TrainingConfig,
+    mask: npt.NDArray[np.bool_],
+    validation: Validation,
+    chosen: Chosen | None = None,
+) -> tuple[TwoTowers, TrainingData, Chosen]:
+    """Towers at their start, the data of `mask`, and the dials: `chosen`, or the best on the validation."""
+    start, chosen = choose_start(mart, config, mask, validation, chosen)
+    history = replace(config.history, half_life_days=chosen.half_life_days)
+    data = TrainingData.of(mart, mask, validation, history, use_content=config.use_content)
+    towers = make_towers(data, config)
+    write_start(towers, data.features, start, data.histories.likes)
+    return towers, data, chosen
+
+
+def choose_start(
+    mart: Mart,
+    config: TrainingConfig,
+    mask: npt.NDArray[np.bool_],
+    validation: Validation,
+    chosen: Chosen | None,
+) -> tuple[Start, Chosen]:
+    """The start of a training and its dials: given, or the best on the validation."""
+    if config.start == "random":
+        plain = Chosen(Dials(), config.history.half_life_days)
+        return random_start(len(mart.catalogue), config.embedding_dim, config.seed), plain
+    chooser = StartChooser(mart, mask, config.history, config.embedding_dim, config.seed)
+    chosen = chosen or chooser.choose(validation)
+    return chooser.start(chosen.dials), chosen
+
+
+def make_towers(data: TrainingData, config: TrainingConfig) -> TwoTowers:
+    """Towers of the data's shape; what is random in them comes from the seed."""
+    torch.manual_seed(config.seed)
+    return TwoTowers(
+        n_videos=len(data.vocabularies.videos),
+        n_categories=data.vocabularies.n_categories,
+        n_dense=data.vocabularies.n_dense,
+        n_aggregates=len(data.aggregates.aggregates),
+        dim=config.embedding_dim,
+        hidden_units=config.hidden_units,
+        sparse=len(data.features) > config.exact_candidates,
+    )
