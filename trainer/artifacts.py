@@ -1,6 +1,7 @@
 """A version as files: weights, three ONNX graphs, maps, vocabularies, metadata; written, checked, read back.
 
     two_tower/<version>/  two_tower_<version>.pt  two_tower_<version>.onnx  user_tower.onnx  item_tower.onnx
+                          two_tower_<version>.part2.pt … when the weights are more than one file may hold
                           mappings/user_id_map.json  mappings/item_id_map.json  vocabularies.json
                           model_meta.json  metrics.json
 
@@ -18,7 +19,7 @@ from typing import Any
 
 from trainer.errors import ModelMismatchError, StorageError
 from trainer.export import OPSET
-from trainer.manifest import MODEL_NAME, version_folder
+from trainer.manifest import MODEL_NAME, version_folder, weights_names
 from trainer.mart import Catalogue, Mart
 from trainer.onnx_files import Subject, write_onnx_files
 from trainer.precision import LIMIT_BYTES
@@ -41,7 +42,8 @@ def write_artifacts(
 ) -> Path:
     """The folder of a version under `out_dir`, whole and checked; `latest` and the manifest stay as they are.
 
-    Users of the map are those with a like, videos all of the catalogue. Raises StorageError when the version
+    Users of the map are those with a like (at most as many as the score model can hold), videos all of the
+    catalogue. Raises StorageError when the version
     has a folder already or a file cannot be kept under `limit_bytes`, ModelMismatchError when a file does not
     compute what the model computes; then nothing is left.
     """
@@ -54,8 +56,9 @@ def write_artifacts(
     shutil.rmtree(building, ignore_errors=True)
     (building / "mappings").mkdir(parents=True)
     try:
-        digest = _write_weights(building / f"{MODEL_NAME}_{version}.pt", model)
-        subject = Subject.of(model, mart, {"version": version, "weights_sha256": digest})
+        digest, parts = _write_weights(building / f"{MODEL_NAME}_{version}.pt", model, limit_bytes)
+        about = {"version": version, "weights_sha256": digest}
+        subject = Subject.of(model, mart, about, limit_bytes)
         models = write_onnx_files(building, subject, limit_bytes)
         _write_json(building / "mappings/user_id_map.json", _places(subject.user_keys))
         _write_json(building / "mappings/item_id_map.json", _places(mart.catalogue.video_ids))
@@ -68,10 +71,13 @@ def write_artifacts(
             "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "embedding_dim": model.embedding_dim,
             "weights_sha256": digest,
+            # several parts are cut, not rounded: what is lost is nothing
+            "weights": {"files": parts, "precision": "float32", "largest_difference": 0.0},
             "data_hash": mart.data_hash,
             "git_commit": git_commit,
             "counts": {
                 "users": len(subject.user_keys),
+                "users_left_out": subject.n_left_out,
                 "videos": len(mart.catalogue),
                 "interactions": len(mart.interactions),
             },
@@ -106,19 +112,19 @@ def load_artifacts(folder: Path, catalogue: Catalogue) -> TrainedModel:
 
 def read_described_weights(folder: Path, meta: Mapping[str, Any]) -> dict[str, Any]:
     """The weights of a folder, when they are those its model_meta.json describes; else ModelMismatchError."""
-    path = folder / f"{MODEL_NAME}_{meta['version']}.pt"
-    weights = read_weights(path)
+    names = weights_names(meta["files"])
+    weights = read_weights(*(folder / name for name in names))
     remedy = f"bring the version again: python -m trainer fetch {meta['version']}"
     skip = weights.get("user_tower.skip.weight")
     dimension = None if skip is None else len(skip)
     if dimension != meta["embedding_dim"]:
         raise ModelMismatchError(
-            f"{path.name} has dimension {dimension}, model_meta.json says {meta['embedding_dim']}", remedy
+            f"{names[0]} has dimension {dimension}, model_meta.json says {meta['embedding_dim']}", remedy
         )
     found, described = weights_sha256(weights), str(meta["weights_sha256"])
     if found != described:
         raise ModelMismatchError(
-            f"{path.name} holds weights {found[:12]}, model_meta.json describes {described[:12]}", remedy
+            f"{names[0]} holds weights {found[:12]}, model_meta.json describes {described[:12]}", remedy
         )
     return weights
 
@@ -138,13 +144,13 @@ def read_meta(folder: Path) -> dict[str, Any]:
     return meta
 
 
-def _write_weights(path: Path, model: TrainedModel) -> str:
-    """The `.pt`; the hash of what it holds, which is the model's own."""
-    digest = weights_sha256(model.towers.state_dict())
-    write_weights(path, model.towers.state_dict())
-    if weights_sha256(read_weights(path)) != digest:
+def _write_weights(path: Path, model: TrainedModel, limit_bytes: int) -> tuple[str, list[str]]:
+    """The `.pt` and its parts; the hash of what they hold, which is the model's own, and their names."""
+    weights = model.towers.state_dict()
+    digest, paths = weights_sha256(weights), write_weights(path, weights, limit_bytes)
+    if weights_sha256(read_weights(*paths)) != digest:
         raise ModelMismatchError(f"{path.name} does not hold the weights that were evaluated")
-    return digest
+    return digest, [path.name for path in paths]
 
 
 def _describe_files(folder: Path) -> dict[str, dict[str, Any]]:

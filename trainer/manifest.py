@@ -4,6 +4,7 @@ Its readers never meet half a release: it is written when everything it names is
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -58,6 +59,11 @@ def version_folder(version: str) -> str:
     if not version.isdigit():
         raise StorageError(f"{version!r} is not a version", "versions are UTC times such as 202601311530")
     return f"{MODEL_NAME}/{version}"
+
+
+def weights_names(names: Iterable[str]) -> list[str]:
+    """The `.pt` and its further parts among names of files, in the order in which they are put together."""
+    return sorted((name for name in names if name.endswith(".pt")), key=lambda name: (len(name), name))
 
 
 def succeed(manifest: Manifest | None, entry: Entry) -> Manifest:

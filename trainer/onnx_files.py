@@ -15,8 +15,8 @@ from trainer.mart import Mart
 from trainer.onnx_graph import Graph
 from trainer.onnx_session import Feeds, Floats, Session, item_feeds, user_feeds
 from trainer.parity import Parity, check_items, check_scores, check_users
-from trainer.precision import Precision
-from trainer.score_graph import score_graph
+from trainer.precision import LIMIT_BYTES, Precision
+from trainer.score_graph import most_users, score_graph
 from trainer.trained import TrainedModel
 from trainer.user_graph import user_graph
 
@@ -37,19 +37,30 @@ class Subject:
     history_vectors: Floats
     about: dict[str, str]
     """What every file carries in its metadata: version, weights_sha256."""
+    n_left_out: int = 0
+    """Users with a like that the score model has no room for; Postgres has them."""
 
     @classmethod
-    def of(cls, model: TrainedModel, mart: Mart, about: dict[str, str]) -> "Subject":
-        """Vectors from everything known about the users, as they are published."""
+    def of(
+        cls, model: TrainedModel, mart: Mart, about: dict[str, str], limit_bytes: int = LIMIT_BYTES
+    ) -> "Subject":
+        """Vectors from everything known about the users, as they are published.
+
+        Where not all of them fit the score model, the app's users come first, then those with most likes.
+        """
         histories = model.histories(mart, "published")
-        users = np.flatnonzero(np.diff(histories.likes.starts) > 0)
+        n_likes = np.diff(histories.likes.starts)
+        liking = np.flatnonzero(n_likes > 0)
+        of_app = np.array([key.startswith("app:") for key in mart.user_keys], bool)
+        most = most_users(len(mart.catalogue), model.embedding_dim, limit_bytes)
+        users = np.sort(liking[np.lexsort((-n_likes[liking], ~of_app[liking]))[:most]])
         items_ND, history_ND = model.item_vectors()
         own = histories.take(users)
         users_UD = model.user_vectors(own, history_ND)
         keys = [mart.user_keys[user] for user in users]
-        return cls(
-            model, mart, own, keys, users_UD, items_ND, history_ND, {"model_name": MODEL_NAME, **about}
-        )
+        about = {"model_name": MODEL_NAME, **about}
+        left_out = len(liking) - len(users)
+        return cls(model, mart, own, keys, users_UD, items_ND, history_ND, about, left_out)
 
 
 def write_onnx_files(folder: Path, subject: Subject, limit_bytes: int) -> dict[str, dict[str, object]]:

@@ -20,10 +20,11 @@ from trainer.manifest import (
     parse,
     succeed,
     version_folder,
+    weights_names,
 )
 from trainer.store import LocalFolder, Store, sha256
 
-# What a version consists of; report.html joins when it exists.
+# What a version consists of; report.html joins when it exists, further parts of the weights when there are.
 REQUIRED = (
     f"{MODEL_NAME}_{{version}}.pt",
     f"{MODEL_NAME}_{{version}}.onnx",
@@ -79,10 +80,23 @@ def promote_artifacts(store: Store, version: str) -> Manifest:
         store.replace(MANIFEST_KEY, manifest.dump())
     else:
         manifest = before
-    for latest, name in LATEST.items():
-        store.replace(latest, _present(store, f"{version_folder(version)}/{name.format(version=version)}"))
+    latest = latest_copies(manifest.current)
+    for name, key in latest.items():
+        store.replace(name, _present(store, key))
+    # a larger version before this one had more parts of weights
+    older = {name for entry in manifest.previous for name in latest_copies(entry)}
+    store.remove(sorted(older - latest.keys()))
     prune(store, manifest)
     return manifest
+
+
+def latest_copies(entry: Entry) -> dict[str, str]:
+    """Name at the top of the bucket -> key it is a copy of; further parts of the weights after the first."""
+    folder, own = version_folder(entry.version), f"{MODEL_NAME}_{entry.version}"
+    named = {latest: f"{folder}/{name.format(version=entry.version)}" for latest, name in LATEST.items()}
+    names = [file.path.removeprefix(f"{folder}/") for file in entry.files]
+    parts = {name.replace(own, f"{MODEL_NAME}_latest"): f"{folder}/{name}" for name in weights_names(names)}
+    return named | parts
 
 
 def prune(store: Store, manifest: Manifest) -> list[str]:
@@ -113,7 +127,7 @@ def read_entry(store: Store, version: str) -> Entry:
     folder = version_folder(version)
     files = []
     meta: dict[str, Any] = {}
-    for key in store.keys(folder):  # one file in memory at a time: weights of a large catalogue have 450 MB
+    for key in store.keys(folder):  # one file in memory at a time
         content = _present(store, key)
         files.append(File(key, sha256(content), len(content)))
         if key == f"{folder}/model_meta.json":

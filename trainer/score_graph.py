@@ -3,7 +3,10 @@
 import numpy as np
 
 from trainer.onnx_graph import Constants, Graph
-from trainer.precision import GRAPH_BYTES, LIMIT_BYTES, Floats, Precision, fit_tables
+from trainer.precision import GRAPH_BYTES, LIMIT_BYTES, SCALE_BYTES, Floats, Precision, fit_tables
+
+# Users join the file while every vector keeps so many coordinates of one byte; the README has the cost.
+WANTED_COORDINATES = 64
 
 # Whoever is not in the map (a negative id, one beyond the end) is moved to the last row: zeros, so score 0.
 NODES = """
@@ -28,6 +31,12 @@ SCALED = """
     item_scale = Gather <axis = 0> (item_scales, item_row)
     scale = Mul (user_scale, item_scale)
     score = Mul (sums, scale)"""
+
+
+def most_users(n_items: int, dimension: int, limit_bytes: int = LIMIT_BYTES) -> int:
+    """How many users a file has room for beside `n_items`; at least one, so that a file can be tried."""
+    bytes_per_row = min(WANTED_COORDINATES, dimension) + SCALE_BYTES
+    return max((limit_bytes - GRAPH_BYTES) // bytes_per_row - n_items - 2, 1)
 
 
 def score_graph(

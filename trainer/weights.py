@@ -1,16 +1,25 @@
-"""The `.pt` of a version: a plain state_dict, its hash, and how it is read without running anything in it."""
+"""The `.pt` of a version: a plain state_dict, its hash, and how it is read without running anything in it.
+
+What Supabase takes per file (50 MB) is full at some 24,000 videos of 256 dimensions. Larger weights go into
+several parts, each a plain state_dict again: `x.pt`, `x.part2.pt`, `x.part3.pt`, … A tensor that is cut
+continues under its own name; `torch.cat` along the first axis makes it whole. Nothing is rounded, so the hash
+of the weights that were evaluated is the hash of what comes back.
+"""
 
 import hashlib
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from zipfile import BadZipFile
 
 import torch
 
-from trainer.errors import ModelMismatchError
+from trainer.errors import ModelMismatchError, StorageError
+from trainer.precision import LIMIT_BYTES
 
 State = Mapping[str, torch.Tensor]
+# What torch.save puts around a dozen tensors: names, a directory, every tensor aligned; 6 kB were seen.
+WRAPPING_BYTES = 20_000
 
 
 def weights_sha256(weights: State) -> str:
@@ -27,13 +36,53 @@ def weights_sha256(weights: State) -> str:
     return digest.hexdigest()
 
 
-def write_weights(path: Path, weights: State) -> None:
-    """A state_dict that `torch.load(path, weights_only=True)` reads."""
-    torch.save({name: tensor.detach().cpu().clone() for name, tensor in weights.items()}, path)
+def write_weights(path: Path, weights: State, limit_bytes: int = LIMIT_BYTES) -> list[Path]:
+    """One state_dict under `path`, or as many as it takes to keep each under `limit_bytes`; their paths.
+
+    `torch.load(path, weights_only=True)` reads them. Raises StorageError when one row is larger than that.
+    """
+    paths: list[Path] = []
+    for part in _parts(weights, limit_bytes - WRAPPING_BYTES):
+        paths.append(path.with_suffix(f".part{len(paths) + 1}{path.suffix}") if paths else path)
+        torch.save(part, paths[-1])
+    return paths
 
 
-def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a `.pt`, on the CPU. Raises ModelMismatchError for anything but a plain state_dict."""
+def read_weights(*paths: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a `.pt` and its further parts, on the CPU.
+
+    Raises ModelMismatchError for anything but plain state_dicts.
+    """
+    parts = [_read(path) for path in paths]
+    names = dict.fromkeys(name for part in parts for name in part)
+    try:
+        return {name: torch.cat([part[name] for part in parts if name in part]) for name in names}
+    except RuntimeError:
+        raise ModelMismatchError(
+            f"{', '.join(path.name for path in paths)} are not parts of one model", "use files of one version"
+        ) from None
+
+
+def _parts(weights: State, limit_bytes: int) -> Iterator[dict[str, torch.Tensor]]:
+    """The tensors in order, cut between rows wherever `limit_bytes` are full."""
+    part: dict[str, torch.Tensor] = {}
+    left = limit_bytes
+    for name, tensor in weights.items():
+        rows = tensor.detach().cpu()
+        row_bytes = max(rows[:1].nbytes, 1)  # a layer of no units has rows of no bytes
+        if row_bytes > limit_bytes:
+            raise StorageError(f"a row of {name} has {row_bytes} bytes, a file takes {limit_bytes}")
+        while len(rows) > (fitting := left // row_bytes):
+            if fitting:  # clone: torch.save writes all that a slice is a part of
+                part[name] = rows[:fitting].clone()
+            yield part
+            part, left, rows = {}, limit_bytes, rows[fitting:]
+        part[name] = rows.clone()
+        left -= rows.nbytes
+    yield part
+
+
+def _read(path: Path) -> dict[str, torch.Tensor]:
     try:
         read = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:

@@ -72,7 +72,9 @@ def local(tmp_path: Path) -> LocalFolder:
     return folder
 
 
-def write_release(folder: LocalFolder, version: str, seed: int, dimension: int = 8) -> None:
+def write_release(
+    folder: LocalFolder, version: str, seed: int, dimension: int = 8, weights_limit: int = 1_000_000
+) -> None:
     """Every file of a version: real weights, the rest random bytes; the score model has 7 MB, two pieces."""
     rng = np.random.default_rng(seed)
     top = folder.path(version_folder(version))
@@ -85,7 +87,8 @@ def write_release(folder: LocalFolder, version: str, seed: int, dimension: int =
             path.write_text(json.dumps({"n": int(rng.integers(1_000_000))}))
         else:
             path.write_bytes(rng.bytes(7_000_000 if name == f"two_tower_{version}.onnx" else 1_000))
-    write_weights(top / f"two_tower_{version}.pt", weights)
+    parts = write_weights(top / f"two_tower_{version}.pt", weights, weights_limit)
+    names += [path.name for path in parts[1:]]
     meta = {
         "schema": 1,
         "version": version,

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from artifacts import trained_world
-from trainer.artifacts import load_artifacts, read_meta, write_artifacts
+from trainer.artifacts import load_artifacts, read_described_weights, read_meta, write_artifacts
 from trainer.errors import ModelMismatchError, StorageError
 from trainer.export import IR_VERSION, OPSET, properties, save
 from trainer.features import texts_of
@@ -20,12 +20,12 @@ from trainer.mart import Mart
 from trainer.onnx_files import Subject, write_onnx_files
 from trainer.onnx_session import Session, item_feeds, run_items
 from trainer.parity import check_items, check_users
-from trainer.precision import Precision
+from trainer.precision import GRAPH_BYTES, SCALE_BYTES, Precision
 from trainer.publish import REQUIRED
 from trainer.towers import TwoTowers
 from trainer.trained import TrainedModel
 from trainer.user_graph import user_graph
-from trainer.weights import read_weights, weights_sha256, write_weights
+from trainer.weights import WRAPPING_BYTES, read_weights, weights_sha256, write_weights
 
 VERSION = "202611200900"
 EXACT = Precision("float32", 32)
@@ -53,8 +53,18 @@ def test_the_folder_is_the_contracts(written: Path) -> None:
 def test_meta_says_what_is_there(written: Path, world: Mart, model: TrainedModel) -> None:
     meta = read_meta(written)
     assert meta["embedding_dim"] == 32
-    assert meta["counts"] == {"users": 60, "videos": 240, "interactions": len(world.interactions)}
+    assert meta["counts"] == {
+        "users": 60,
+        "users_left_out": 0,
+        "videos": 240,
+        "interactions": len(world.interactions),
+    }
     assert meta["weights_sha256"] == weights_sha256(model.towers.state_dict())
+    assert meta["weights"] == {
+        "files": [f"two_tower_{VERSION}.pt"],
+        "precision": "float32",
+        "largest_difference": 0.0,
+    }
     assert (meta["data_hash"], meta["git_commit"]) == (world.data_hash, "abc")
     assert meta["config"]["history"]["pooling_exponent"] == model.history.pooling_exponent
     assert json.loads((written / "metrics.json").read_text()) == {"ndcg@20": 0.3, "auc": None}
@@ -210,6 +220,64 @@ def test_the_folder_brings_the_model_back(folder: Path, world: Mart, model: Trai
         np.testing.assert_array_equal(found, expected)
     histories = model.histories(world, "published")
     np.testing.assert_array_equal(again.user_vectors(histories), model.user_vectors(histories))
+
+
+def test_weights_in_parts_are_the_weights(folder: Path, world: Mart, model: TrainedModel) -> None:
+    """Cut, not rounded: every part under the limit and readable by torch alone, the hash that of one file."""
+    weights, limit = model.towers.state_dict(), WRAPPING_BYTES + 10_000
+    whole = folder / f"two_tower_{VERSION}.pt"
+    size = whole.stat().st_size
+    paths = write_weights(whole, weights, limit)
+    assert paths[:2] == [whole, folder / f"two_tower_{VERSION}.part2.pt"]
+    assert len(paths) > size // limit > 1
+    assert all(path.stat().st_size <= limit for path in paths)
+    parts = [torch.load(path, weights_only=True) for path in paths]
+    joined = {name: torch.cat([part[name] for part in parts if name in part]) for name in weights}
+    assert weights_sha256(joined) == weights_sha256(weights) == weights_sha256(read_weights(*paths))
+    meta = read_meta(folder)
+    meta["files"] |= {path.name: {} for path in reversed(paths)}  # the order is the parts', not the file's
+    (folder / "model_meta.json").write_text(json.dumps(meta))
+    for found, expected in zip(
+        load_artifacts(folder, world.catalogue).item_vectors(), model.item_vectors(), strict=True
+    ):
+        np.testing.assert_array_equal(found, expected)
+    with pytest.raises(ModelMismatchError, match="holds weights"):
+        read_described_weights(folder, {**meta, "files": [path.name for path in paths[:-1]]})
+
+
+def test_layers_without_units_come_back_and_a_row_is_never_cut(tmp_path: Path) -> None:
+    weights = {"a": torch.zeros(3, 0), "b": torch.ones(0, 4), "c": torch.ones(2, 4)}
+    paths = write_weights(tmp_path / "x.pt", weights, WRAPPING_BYTES + 16)
+    assert len(paths) == 2
+    assert {name: tuple(t.shape) for name, t in read_weights(*paths).items()} == {
+        "a": (3, 0),
+        "b": (0, 4),
+        "c": (2, 4),
+    }
+    with pytest.raises(StorageError, match="a row of c has 16 bytes, a file takes 15"):
+        write_weights(tmp_path / "x.pt", weights, WRAPPING_BYTES + 15)
+
+
+def test_parts_of_two_models_are_refused(tmp_path: Path) -> None:
+    for name, width in (("x.pt", 4), ("y.pt", 5)):
+        write_weights(tmp_path / name, {"a": torch.zeros(3, width)})
+    with pytest.raises(ModelMismatchError, match=r"x\.pt, y\.pt are not parts of one model"):
+        read_weights(tmp_path / "x.pt", tmp_path / "y.pt")
+
+
+def test_users_without_room_in_the_score_model_are_left_out_the_apps_last(
+    world: Mart, model: TrainedModel
+) -> None:
+    """Ten users fit beside the videos: of the app's 30 those with most likes."""
+    limit = GRAPH_BYTES + (240 + 10 + 2) * (32 + SCALE_BYTES)
+    subject = Subject.of(model, world, {"version": VERSION}, limit)
+    assert (len(subject.user_keys), subject.n_left_out) == (10, 50)
+    assert all(key.startswith("app:") for key in subject.user_keys)
+    everybody = Subject.of(model, world, {"version": VERSION})
+    assert (len(everybody.user_keys), everybody.n_left_out) == (60, 0)
+    rows = [everybody.user_keys.index(key) for key in subject.user_keys]
+    assert rows == sorted(rows)
+    np.testing.assert_allclose(subject.user_vectors, everybody.user_vectors[rows], atol=1e-6)
 
 
 def test_weights_of_another_dimension_are_refused(folder: Path, world: Mart, model: TrainedModel) -> None:

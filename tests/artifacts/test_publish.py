@@ -1,16 +1,22 @@
 """The order of a release in the bucket, its repetition, its retention, the way back."""
 
+import io
 import json
+from pathlib import Path
 
 import pytest
+import torch
 
 from artifacts.conftest import NEXT_VERSION, VERSION, write_release
 from artifacts.storage_server import Fault, World, status
+from trainer.artifacts import read_described_weights, read_meta
 from trainer.errors import StorageError
+from trainer.fetch import fetch
 from trainer.manifest import KEPT_PREVIOUS, MANIFEST_KEY, parse, version_folder
 from trainer.publish import LATEST, promote_artifacts, publish_artifacts, read_manifest, upload_version
 from trainer.storage import SupabaseStorage
 from trainer.store import LocalFolder, Store, sha256
+from trainer.weights import WRAPPING_BYTES
 
 
 @pytest.fixture(params=["folder", "bucket"])
@@ -134,6 +140,37 @@ def test_retention_keeps_five_beside_the_current_one(local: LocalFolder, store: 
         "latest",
         *versions[-KEPT_PREVIOUS - 1 :],
     }
+
+
+def test_weights_of_a_large_catalogue_travel_in_parts(
+    local: LocalFolder, bucket: SupabaseStorage, remote: World, tmp_path: Path
+) -> None:
+    """Every part loads with torch alone; the next, smaller version leaves no part of this one at the top."""
+    remote.buckets["models"] = limit = 8_000_000
+    large, small = "202612010000", "202612080000"
+    # 8 rows of 128 bytes: 4, then 4
+    write_release(local, large, 1, weights_limit=WRAPPING_BYTES + 600)
+    write_release(local, small, 2)
+    manifest = publish_artifacts(local, bucket, large)
+    assert all(file.bytes <= limit for file in manifest.current.files)
+    latest = [key for key in sorted(remote.keys()) if key.endswith(".pt") and "/" not in key]
+    assert latest == ["two_tower_latest.part2.pt", "two_tower_latest.pt"]
+    parts = [torch.load(io.BytesIO(remote.objects[f"models/{key}"]), weights_only=True) for key in latest]
+    assert [len(part["user_tower.skip.weight"]) for part in parts] == [4, 4]
+    folder = fetch(bucket, tmp_path / "fetched", large)
+    assert len(read_described_weights(folder, read_meta(folder))["user_tower.skip.weight"]) == 8
+    publish_artifacts(local, bucket, small)
+    assert "models/two_tower_latest.part2.pt" not in remote.objects
+    promote_artifacts(bucket, large)
+    assert "models/two_tower_latest.part2.pt" in remote.objects
+
+
+def test_a_missing_part_of_the_weights_is_no_whole_version(local: LocalFolder, store: Store) -> None:
+    write_release(local, "202612010000", 1, weights_limit=WRAPPING_BYTES + 600)
+    local.path("two_tower/202612010000/two_tower_202612010000.part2.pt").unlink()
+    with pytest.raises(StorageError, match=r"two_tower_202612010000\.part2\.pt .* is not the file"):
+        publish_artifacts(local, store, "202612010000")
+    assert read_manifest(store) is None
 
 
 def test_a_refused_version_stays_as_long_as_its_neighbours(local: LocalFolder) -> None:
