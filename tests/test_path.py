@@ -13,6 +13,7 @@ import pytest
 from trainer import pipeline, release, switch
 from trainer.database import Address, Connection, connect
 from trainer.demo_data import SAMPLE, VIDEOS_FILE
+from trainer.errors import ReleaseError
 from trainer.load import load_files
 from trainer.transform import dbt_build
 
@@ -137,6 +138,20 @@ def test_a_second_version_takes_over_and_rollback_returns(checkerboard: Released
     assert checkerboard.connection.execute(active).fetchone() == (checkerboard.version,)
     manifest = json.loads((checkerboard.out_dir / "two_tower/latest/manifest.json").read_text())
     assert manifest["current"]["version"] == checkerboard.version
+
+
+def test_a_version_that_cannot_be_written_leaves_no_files(checkerboard: Released) -> None:
+    """The database fails after the artifacts are there: the next run finds neither rows nor a folder."""
+    connection, folder = checkerboard.connection, checkerboard.out_dir / "two_tower"
+    before = sorted(path.name for path in folder.iterdir())
+    connection.execute("alter table recsys.user_tower add constraint disk_full check (unit < 0) not valid")
+    job = pipeline.Job(out_dir=checkerboard.out_dir, baselines=("popularity",))
+    try:
+        with pytest.raises(ReleaseError, match="disk_full"):
+            pipeline.run(checkerboard.address, job=job)
+    finally:
+        connection.execute("alter table recsys.user_tower drop constraint disk_full")
+    assert sorted(path.name for path in folder.iterdir()) == before
 
 
 def test_a_dry_run_writes_nothing(checkerboard: Released, tmp_path: Path) -> None:

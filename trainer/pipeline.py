@@ -1,6 +1,7 @@
 """The main job: marts in, a released version out. Each stage is one call into the module that owns it."""
 
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -23,7 +24,7 @@ from trainer.judging import Judgement, feature_importance, judge
 from trainer.mart import DISLIKE, LIKE, Mart, read_mart
 from trainer.migrations import require_registry
 from trainer.store import LocalFolder
-from trainer.switch import promote_files
+from trainer.switch import keep_files, promote_files
 from trainer.trained import EpochRecord, TrainedModel
 from trainer.training import TrainingConfig, fit
 
@@ -133,15 +134,20 @@ def _release(connection: Connection, mart: Mart, model: TrainedModel, job: Job, 
     folder = write_artifacts(
         job.out_dir, version, model, mart, outcome.judgement.metrics(), git_commit=_git_commit()
     )
-    release.write_version(connection, _bundle(mart, model, version, job, outcome.judgement))
+    try:
+        release.write_version(connection, _bundle(mart, model, version, job, outcome.judgement))
+    except BaseException:  # Ctrl-C too: files of a version that the registry does not know are nobody's
+        shutil.rmtree(folder)
+        raise
     outcome.version = version
     console.say(f"version {version} is written, its files are in {folder}")
     refusal = _refusal(connection, version) if job.is_published else None
     facts = {"seconds": dict(outcome.seconds), "peak_memory_mb": _peak_memory_mb()}
     if not job.is_published or (refusal is not None and not job.is_forced):
         report_run(connection, job.out_dir, version, model.curve, facts)
+        tell_run(connection, version)
+        keep_files(LocalFolder(job.out_dir), version)
         if refusal is not None:
-            tell_run(connection, version)
             raise refusal
         return
     switched = release.promote(connection, version, force=job.is_forced)

@@ -7,7 +7,7 @@ from trainer.database import Address, connect
 from trainer.errors import StorageError
 from trainer.manifest import version_folder
 from trainer.migrations import require_registry
-from trainer.publish import promote_artifacts, publish_artifacts, read_manifest
+from trainer.publish import promote_artifacts, publish_artifacts, read_manifest, upload_version
 from trainer.settings import load_settings
 from trainer.storage import open_storage
 from trainer.store import LocalFolder
@@ -26,8 +26,13 @@ def switch(where: Address, out_dir: Path, version: str | None, *, force: bool = 
     local = LocalFolder(out_dir)
     if local.keys(version_folder(now)):
         promote_files(local, now)
-    else:
-        console.say(f"its files are not in {out_dir}; `python -m trainer fetch {now}` brings them")
+        return
+    storage = open_storage(load_settings())
+    if storage is None:
+        console.say(f"its files are not in {out_dir}")
+        return
+    promote_artifacts(storage, now)
+    console.say(f"its files in {storage} are the current ones; `python -m trainer fetch {now}` brings them")
 
 
 def publish_files(out_dir: Path, version: str | None) -> None:
@@ -57,6 +62,14 @@ def promote_files(local: LocalFolder, version: str) -> None:
     if storage is not None:
         publish_artifacts(local, storage, version, _say_sent)
         console.say(f"its files are in {storage}")
+
+
+def keep_files(local: LocalFolder, version: str) -> None:
+    """Upload a version that does not serve, where a Storage is set: it may yet be promoted from elsewhere."""
+    storage = open_storage(load_settings())
+    if storage is not None:
+        upload_version(local, storage, version, _say_sent)
+        console.say(f"its files wait in {storage}")
 
 
 def _say_sent(key: str, size: int, is_sent: bool) -> None:
