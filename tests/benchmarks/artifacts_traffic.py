@@ -22,6 +22,7 @@ from trainer.artifacts import write_artifacts
 from trainer.database import Connection, connect
 from trainer.fetch import fetch
 from trainer.mart import Catalogue, Interactions, Mart, make_mart
+from trainer.precision import LIMIT_BYTES
 from trainer.publish import LATEST, publish_artifacts, read_manifest
 from trainer.settings import Settings, load_settings
 from trainer.storage import SupabaseStorage, open_storage
@@ -31,7 +32,7 @@ from trainer.training import TrainingConfig, fit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from artifacts import served_world
-from artifacts.storage_server import GOOD_KEY, storage_server
+from artifacts.storage_server import GOOD_KEY, World, storage_server
 
 VERSION = "197001010000"
 N_USERS, LIKES_EACH, N_CHANGED = 2_000, 40, 1_000
@@ -77,7 +78,7 @@ def _bucket(stack: ExitStack) -> SupabaseStorage:
     settings = load_settings()
     if not settings.supabase_url:
         settings = Settings.model_construct(
-            supabase_url=stack.enter_context(storage_server()).url,
+            supabase_url=_own_server(stack).url,
             supabase_secret_key=SecretStr(GOOD_KEY),
             supabase_service_role_key=None,
             martello_bucket=os.environ.get("MARTELLO_BUCKET", "models"),
@@ -85,6 +86,13 @@ def _bucket(stack: ExitStack) -> SupabaseStorage:
     bucket = open_storage(settings)
     assert bucket is not None
     return bucket
+
+
+def _own_server(stack: ExitStack) -> World:
+    """With the limit per file that a bucket has by default."""
+    world = stack.enter_context(storage_server())
+    world.buckets["models"] = LIMIT_BYTES
+    return world
 
 
 def _sync(connection: Connection, out_dir: Path, mart: Mart) -> None:
