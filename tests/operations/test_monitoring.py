@@ -97,7 +97,7 @@ ALERTS = {
     " where model_name = 'two_tower'",
     "alert_index_loses_places": "insert into recsys.evaluations (model_version, model_name, split, metric,"
     f" value) values ('{SERVED}', 'index', 'val', 'ann_recall@20', 0.5)",
-    "alert_funnel_loses_lines": "update marts.rpt_interaction_funnel set share = 0.1"
+    "alert_funnel_leaves_its_band": "update marts.rpt_interaction_funnel set share = 0.1"
     " where source = 'decision'",
 }
 
@@ -110,3 +110,10 @@ def test_alerts_warn_and_do_not_stop_the_build(installed: Address, target: Path)
             connection.execute(statement.encode())
     assert set(build(installed, target).warnings) >= set(ALERTS)
     assert not set(build(installed, target, alert_newest_interaction_days=36500).warnings) & before
+
+
+def test_the_funnels_band_has_an_upper_end(installed: Address, target: Path) -> None:
+    """A join that takes more than it ever did is as suspicious as one that loses everything."""
+    name = "alert_funnel_leaves_its_band"
+    assert name in build(installed, target, alert_used_share_most=0.5).warnings
+    assert name not in build(installed, target).warnings
