@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from uuid import UUID
 
 from trainer.database import Connection
@@ -19,6 +20,8 @@ class Wish:
     without_tags: Sequence[str] = ()
     max_per_maker: int | None = None
     diversity: float = 0.0
+    released_after: date | None = None
+    released_before: date | None = None
     version: str | None = None
 
 
@@ -50,7 +53,8 @@ def recommend(connection: Connection, user_key: str, wish: Wish) -> list[Recomme
     rows = connection.execute(
         "select recommended.rank, recommended.video_id, videos.title, recommended.score, recommended.reason"
         " from recsys.recommend(%s::text, %s::integer, with_tags => %s::text[], without_tags => %s::text[],"
-        " max_per_maker => %s::integer, diversity => %s::real, version => %s::text) as recommended"
+        " max_per_maker => %s::integer, diversity => %s::real, released_after => %s::date,"
+        " released_before => %s::date, version => %s::text) as recommended"
         " left join public.videos on videos.id = recommended.video_id order by recommended.rank",
         (
             user_key,
@@ -59,6 +63,8 @@ def recommend(connection: Connection, user_key: str, wish: Wish) -> list[Recomme
             list(wish.without_tags) or None,
             wish.max_per_maker,
             wish.diversity,
+            wish.released_after,
+            wish.released_before,
             wish.version,
         ),
     )

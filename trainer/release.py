@@ -33,7 +33,7 @@ PUBLISH_LOCK = 7_305_211_958_024_419  # any number nobody else uses: one trainer
 # After a killed trainer the server needs a second to notice (client_connection_check_interval); a living one
 # holds the lock for the minutes of an index build, and then waiting is for the person to decide.
 LOCK_PATIENCE_S = 8.0
-# HNSW over 50,000 x 256 wants some 80 MB; with less than the graph needs the build takes four times as long.
+# HNSW over 50,000 x 256 wants some 60 MB; with less than the graph needs the build takes four times as long.
 INDEX_MEMORY_RANGE_MB = (64, 1024)
 BYTES_PER_EDGE_LIST = 400  # 2 x m = 32 neighbours on the ground level, the upper levels, and their headers
 READERS_PATIENCE = "3s"  # how long dropping an old version may make readers of its parent wait
@@ -153,7 +153,7 @@ def _switch(connection: Connection, statement: str, values: Sequence[Any], failu
 
 def _settle_in(connection: Connection, bundle: VersionBundle) -> None:
     """Settings of this transaction only: behind a pooler a session belongs to everybody."""
-    graph_mb = len(bundle.video_ids) * (4 * bundle.embedding_dim + BYTES_PER_EDGE_LIST) * 1.2 / 2**20
+    graph_mb = len(bundle.video_ids) * (2 * bundle.embedding_dim + BYTES_PER_EDGE_LIST) * 1.2 / 2**20
     low, high = INDEX_MEMORY_RANGE_MB
     connection.execute("set local statement_timeout = 0")
     connection.execute("set local idle_in_transaction_session_timeout = '10min'")

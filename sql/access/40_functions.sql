@@ -10,7 +10,7 @@ begin
         select *
         from (
             values
-            ('public.recommend_videos(integer, uuid, uuid[], text[], text[], integer, real)', true),
+            ('public.recommend_videos(integer, uuid, uuid[], text[], text[], integer, real, date, date)', true),
             ('public.similar_videos(uuid, integer)', true),
             ('public.match_videos(extensions.vector, integer, real)', true),
             ('public.popular_videos(integer, integer)', true),

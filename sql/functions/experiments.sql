@@ -13,7 +13,7 @@ begin
     if total is null or total > 1.000001 then
         raise exception 'the shares of experiment % add up to %', experiment, total using
             errcode = 'invalid_parameter_value',
-            hint = 'write arms as [{"arm": "a", "version": null, "share": 0.5}, ...], at most 1 in sum';
+            hint = 'write arms as [{"arm": "a", "version": null, "share": 0.5, "explore": 0}, ...], shares at most 1 in sum';
     end if;
     select arm.value ->> 'version'
     into missing
@@ -28,16 +28,16 @@ begin
     perform recsys.stop_experiment();
     insert into recsys.experiments (experiment, is_running, description, started_at)
     values (start_experiment.experiment, true, start_experiment.description, now());
-    insert into recsys.experiment_arms (experiment, arm, model_version, user_share)
+    insert into recsys.experiment_arms (experiment, arm, model_version, user_share, explore)
     select
         start_experiment.experiment, arm.value ->> 'arm', arm.value ->> 'version',
-        (arm.value ->> 'share')::double precision
+        (arm.value ->> 'share')::double precision, coalesce((arm.value ->> 'explore')::double precision, 0)
     from jsonb_array_elements(arms) as arm (value);
 end;
 $$;
 comment on function recsys.start_experiment(text, jsonb, text) is
-'Starts an experiment under a new name and stops the one that runs. Arms: [{"arm", "version", "share"}], version null '
-'for the active one.';
+'Starts an experiment under a new name and stops the one that runs. Arms: [{"arm", "version", "share", "explore"}], '
+'version null for the active one, explore the share of places drawn at random (recsys.explored), 0 when left out.';
 
 create or replace function recsys.stop_experiment() returns void
 language sql set search_path = ''
@@ -46,8 +46,17 @@ as $$
 $$;
 comment on function recsys.stop_experiment() is 'Everybody gets the active version again.';
 
+-- once, where an earlier release made it without the column explore: a function's columns cannot be replaced
+do $$
+begin
+    if pg_get_function_result(to_regprocedure('recsys.assigned_arm(text)')) not like '%explore%' then
+        drop function recsys.assigned_arm(text);
+    end if;
+end;
+$$;
+
 create or replace function recsys.assigned_arm(user_key text)
-returns table (experiment text, arm text, model_version text)
+returns table (experiment text, arm text, model_version text, explore double precision)
 language sql stable set search_path = ''
 as $$
     -- md5, not hashtext: the same user is in the same arm on every server and after every upgrade
@@ -56,6 +65,7 @@ as $$
             arms.experiment,
             arms.arm,
             arms.model_version,
+            arms.explore,
             sum(arms.user_share) over (order by arms.arm) as ends_at,
             ('x' || substr(md5(arms.experiment || ':' || user_key), 1, 8))::bit(32)::bigint / 4294967296.0 as bucket
         from recsys.experiments
@@ -63,7 +73,7 @@ as $$
         where experiments.is_running
     )
 
-    select placed.experiment, placed.arm, placed.model_version
+    select placed.experiment, placed.arm, placed.model_version, placed.explore
     from placed
     where placed.bucket < placed.ends_at
     order by placed.ends_at

@@ -53,6 +53,7 @@ create or replace function recsys.refresh_popularity() returns bigint
 language plpgsql set search_path = ''
 as $$
 declare
+    new_since constant timestamptz := now() - interval '30 days';
     n_changed bigint;
 begin
     insert into recsys.settings (key, value, reason)
@@ -71,11 +72,24 @@ begin
         (popularity.n_recent, popularity.n_likes, popularity.listed_at)
         is distinct from (excluded.n_recent, excluded.n_likes, excluded.listed_at);
     get diagnostics n_changed = row_count;
+
+    -- Where more than a tenth of the catalogue came within a month, as in a first import, being new says nothing.
+    insert into recsys.settings (key, value, reason)
+    select
+        'new_since',
+        case
+            when count(*) filter (where popularity.listed_at between new_since and now()) <= 0.1 * count(*)
+                then to_jsonb(new_since)
+            else 'null'
+        end,
+        'videos listed after this are the new ones in the lists of people without a like'
+    from recsys.video_popularity as popularity
+    on conflict (key) do update set value = excluded.value, updated_at = now();
     return n_changed;
 end;
 $$;
 comment on function recsys.refresh_popularity() is
-'Counts the likes anew and returns how many videos changed; every promotion does it, a nightly job may.';
+'Counts the likes anew and returns how many videos changed; every promotion and every sync of videos does it.';
 
 create or replace function recsys.popularity_score(n_recent bigint, n_likes bigint) returns real
 language sql immutable set search_path = ''
@@ -115,13 +129,13 @@ as $$
 $$;
 comment on function recsys.popularity_of(uuid) is 'How popular one video is now; no row when it does not exist.';
 
+drop function if exists recsys.popular(integer, integer, uuid[], uuid[], uuid[], integer, uuid[]);
+
 create or replace function recsys.popular(
     match_count integer,
     window_days integer default 30,
     banned_ids uuid[] default '{}',
-    with_tag_ids uuid[] default null,
-    without_tag_ids uuid[] default null,
-    max_per_maker integer default null,
+    filters recsys.list_filters default null,
     taken_ids uuid[] default '{}'
 ) returns table (video_id uuid, score real, n_recent bigint, n_likes bigint)
 language plpgsql stable set search_path = ''
@@ -129,8 +143,9 @@ as $$
 #variable_conflict use_column
 declare
     counted_at timestamptz;
-    filter text := 'counts.video_id <> all($1)';
-    n_found bigint;
+    filter constant text := 'counts.video_id <> all($2)' || recsys.wanted_condition('counts.video_id', filters)
+        || recsys.unwanted_condition('counts.video_id', filters);
+    per_maker constant integer := filters.max_per_maker;
     ids uuid[];
     recents bigint[];
     totals bigint[];
@@ -138,30 +153,21 @@ begin
     if match_count < 1 or to_regclass('public.videos') is null then
         return;
     end if;
-    if with_tag_ids is not null then
-        filter := filter || ' and (select count(*) from public.video_tags where video_tags.video_id'
-            ' = counts.video_id and video_tags.tag_id = any($2)) = cardinality($2)';
-    end if;
-    if without_tag_ids is not null then
-        filter := filter || ' and not exists (select from public.video_tags where video_tags.video_id'
-            ' = counts.video_id and video_tags.tag_id = any($3) offset 0)';
-    end if;
-    if window_days = 30 and max_per_maker is null then
+    if window_days = 30 and per_maker is null then
         select (settings.value #>> '{}')::timestamptz into counted_at
         from recsys.settings where settings.key = 'popularity_counted_at';
     end if;
     if counted_at is not null then
         execute recsys.popular_query('recsys.video_popularity', filter)
         into ids, recents, totals
-        using banned_ids, with_tag_ids, without_tag_ids, match_count, counted_at, max_per_maker, taken_ids, match_count;
+        using match_count, banned_ids, filters, match_count, counted_at, per_maker, taken_ids;
     end if;
     -- Never counted, another window, or too few because videos are new: everything is counted now.
     if coalesce(cardinality(ids), 0) < match_count then
         execute recsys.popular_query(format('recsys.like_counts(%s)', least(greatest(window_days, 0), 36500)), filter)
         into ids, recents, totals
         using
-            banned_ids, with_tag_ids, without_tag_ids, null::bigint, 'infinity'::timestamptz, max_per_maker, taken_ids,
-            match_count;
+            match_count, banned_ids, filters, null::bigint, 'infinity'::timestamptz, per_maker, taken_ids;
     end if;
     return query
     select
@@ -172,7 +178,7 @@ begin
     from unnest(ids, recents, totals) as found (id, n_recent, n_likes);
 end;
 $$;
-comment on function recsys.popular(integer, integer, uuid[], uuid[], uuid[], integer, uuid[]) is
+comment on function recsys.popular(integer, integer, uuid[], recsys.list_filters, uuid[]) is
 'The match_count videos with most likes in the window, then of all time, then the newest; after the same filters as '
 'recsys.nearest. taken_ids count towards max_per_maker but are not listed.';
 
@@ -241,7 +247,7 @@ as $$
                 array_agg(listed.n_recent order by listed.place),
                 array_agg(listed.n_likes order by listed.place)
             from listed
-            where listed.place <= $8
+            where listed.place <= $1
         $sql$,
         source, filter
     )

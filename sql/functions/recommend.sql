@@ -1,5 +1,9 @@
 -- The list itself. recsys.recommend is the whole of it for any user key; public.recommend_videos adds who may ask.
 
+drop function if exists recsys.recommend(
+    text, integer, uuid[], text[], text[], integer, real, text, boolean, boolean
+);
+
 create or replace function recsys.recommend(
     user_key text,
     match_count integer default 20,
@@ -8,23 +12,28 @@ create or replace function recsys.recommend(
     without_tags text[] default null,
     max_per_maker integer default null,
     diversity real default 0,
+    released_after date default null,
+    released_before date default null,
     version text default null,
+    explore double precision default 0,
     is_training_cut boolean default false,
     is_exact boolean default false
-) returns table (rank integer, video_id uuid, score real, reason text, model_version text)
+) returns table (rank integer, video_id uuid, score real, reason text, model_version text, propensity real)
 -- stable: every statement inside sees the one snapshot of the calling query, so no list mixes two versions
 language plpgsql stable set search_path = ''
 as $$
 #variable_conflict use_column
 declare
     serving constant text := coalesce(version, recsys.active_version());
-    with_tag_ids constant uuid[] := recsys.tag_ids(with_tags);
-    without_tag_ids constant uuid[] := recsys.tag_ids(without_tags);
-    maker_limit constant integer := case when max_per_maker > 0 then max_per_maker end;
+    filters constant recsys.list_filters := recsys.list_filters(
+        with_tags, without_tags, released_after, released_before, max_per_maker
+    );
     trade_off constant real := least(greatest(coalesce(nullif(diversity, 'NaN'), 0), 0), 1);
     wanted integer := least(greatest(coalesce(match_count, 20), 0), 100000);
     -- the nearest hundred hold enough variety for a page; beyond 500 the greedy choice costs more than it shows
-    pool constant integer := case when trade_off > 0 then greatest(wanted, least(5 * wanted, 500), 100) else wanted end;
+    pool constant integer := case
+        when trade_off > 0 or explore > 0 then greatest(wanted, least(5 * wanted, 500), 100) else wanted
+    end;
     met_ids uuid[];
     labels smallint[];
     occurred_ats timestamptz[];
@@ -32,6 +41,7 @@ declare
     taste extensions.vector;
     ids uuid[] := '{}';
     scores real[] := '{}';
+    chances real[] := '{}';
 begin
     if user_key is not null then
         select array_agg(met.video_id), array_agg(met.label), array_agg(met.occurred_at)
@@ -42,28 +52,38 @@ begin
         end if;
     end if;
     banned_ids := coalesce(met_ids, '{}') || array_remove(exclude_ids, null);
-
-    if taste is not null then
-        select coalesce(array_agg(nearest.video_id), '{}'), coalesce(array_agg(nearest.similarity), '{}')
-        into ids, scores
-        from recsys.nearest(
-            serving, taste, pool, banned_ids, with_tag_ids, without_tag_ids, maker_limit, is_exact
-        ) as nearest;
-        if trade_off > 0 then
-            select array_agg(chosen.video_id order by chosen.place), array_agg(chosen.score order by chosen.place)
-            into ids, scores
-            from recsys.diversified(serving, ids, scores, wanted, trade_off) as chosen;
-        end if;
+    if taste is null then
         return query
-        select
-            listed.place::integer, listed.video_id, listed.score,
-            coalesce('similar to "' || liked.title || '", which you liked', 'close to what you liked'),
-            serving
-        from unnest(ids, scores) with ordinality as listed (video_id, score, place)
-        left join recsys.nearest_likes(serving, ids, met_ids, labels, occurred_ats) as liked
-            on liked.video_id = listed.video_id
+        select listed.place::integer, listed.video_id, listed.score, listed.reason, serving, null::real
+        from recsys.popular_and_new(wanted, banned_ids, filters) as listed
         order by listed.place;
+        return;
     end if;
+
+    select coalesce(array_agg(nearest.video_id), '{}'), coalesce(array_agg(nearest.similarity), '{}')
+    into ids, scores
+    from recsys.nearest(serving, taste, pool, banned_ids, filters, is_exact) as nearest;
+    if explore > 0 then
+        select array_agg(drawn.video_id), array_agg(drawn.score), array_agg(drawn.propensity)
+        into ids, scores, chances
+        from recsys.explored(user_key, ids, scores, wanted, explore) as drawn;
+    end if;
+    if trade_off > 0 then
+        -- what exploration has chosen stays chosen, and is only put into another order
+        select array_agg(chosen.video_id), array_agg(chosen.score), array_agg(chances[array_position(ids, chosen.video_id)])
+        into ids, scores, chances
+        from recsys.diversified(serving, ids, scores, wanted, trade_off) as chosen;
+    end if;
+    return query
+    select
+        listed.place::integer, listed.video_id, listed.score,
+        coalesce('similar to "' || liked.title || '", which you liked', 'close to what you liked'),
+        serving, listed.chance
+    from unnest(ids, scores, chances) with ordinality as listed (video_id, score, chance, place)
+    left join recsys.nearest_likes(serving, ids, met_ids, labels, occurred_ats) as liked
+        on liked.video_id = listed.video_id
+    where listed.video_id is not null
+    order by listed.place;
 
     wanted := wanted - coalesce(cardinality(ids), 0);
     if wanted > 0 then
@@ -74,94 +94,60 @@ begin
             -- what has no vector yet comes last, and the scores of one list never rise
             least(popular.score, scores[cardinality(scores)]),
             recsys.popularity_reason(popular.n_recent, popular.n_likes),
-            serving
-        from recsys.popular(
-            wanted, 30, banned_ids || ids, with_tag_ids, without_tag_ids, maker_limit, ids
-        ) as popular;
+            serving,
+            null::real
+        from recsys.popular(wanted, 30, banned_ids || ids, filters, ids) as popular;
     end if;
 end;
 $$;
 comment on function recsys.recommend(
-    text, integer, uuid[], text[], text[], integer, real, text, boolean, boolean
+    text, integer, uuid[], text[], text[], integer, real, date, date, text, double precision, boolean, boolean
 ) is
-'Recommendations for a user key (null: a visitor), of the active version unless another is named. The training cut '
-'knows the training rows only, for evaluation; is_exact goes past the index.';
+'Recommendations for a user key (null: a visitor), of the active version unless another is named. explore: share of '
+'places drawn at random (recsys.explored). The training cut knows the training rows only, for evaluation; is_exact '
+'goes past the index.';
 
 create or replace function recsys.nearest_likes(
     version text, listed_ids uuid[], met_ids uuid[], labels smallint[], occurred_ats timestamptz[]
 ) returns table (video_id uuid, title text)
-language sql stable set search_path = ''
+language plpgsql stable set search_path = ''
 as $$
+#variable_conflict use_column
+begin
+    return query
     with recent_likes as materialized (
         -- the ten latest: what a person remembers, and a bounded number of comparisons
-        select embeddings.video_id, embeddings.embedding
-        from unnest(met_ids, labels, occurred_ats) as met (video_id, label, occurred_at)
+        select latest.video_id, embeddings.embedding
+        from (
+            select met.video_id
+            from unnest(met_ids, labels, occurred_ats) as met (video_id, label, occurred_at)
+            where met.label = 1
+            order by met.occurred_at desc nulls last, met.video_id
+            limit 10
+        ) as latest
         inner join recsys.video_embeddings as embeddings
-            on embeddings.model_version = version and embeddings.video_id = met.video_id
-        where met.label = 1
-        order by met.occurred_at desc nulls last, met.video_id
-        limit 10
+            on embeddings.model_version = version and embeddings.video_id = latest.video_id
+    ),
+
+    nearest as (
+        select distinct on (listed.video_id) listed.video_id, recent_likes.video_id as liked_id
+        from recsys.video_embeddings as listed
+        cross join recent_likes
+        where listed.model_version = version and listed.video_id = any(listed_ids)
+        -- of unit vectors the inner product is the cosine, at a third of the time
+        order by
+            listed.video_id, recent_likes.embedding operator(extensions.<#>) listed.embedding, recent_likes.video_id
     )
 
-    select listed.video_id, videos.title
-    from recsys.video_embeddings as listed
-    cross join lateral (
-        select recent_likes.video_id
-        from recent_likes
-        order by recent_likes.embedding operator(extensions.<=>) listed.embedding, recent_likes.video_id
-        limit 1
-    ) as nearest
-    inner join public.videos on videos.id = nearest.video_id
-    where listed.model_version = version and listed.video_id = any(listed_ids)
+    select nearest.video_id, videos.title::text
+    from nearest
+    inner join public.videos on videos.id = nearest.liked_id;
+end;
 $$;
 comment on function recsys.nearest_likes(text, uuid[], uuid[], smallint[], timestamptz[]) is
 'For each listed video, the title of the most similar of the user''s ten latest likes.';
 
-create or replace function recsys.diversified(
-    version text, candidate_ids uuid[], scores real[], wanted integer, trade_off real
-) returns table (video_id uuid, score real, place integer)
-language plpgsql stable set search_path = ''
-as $$
-declare
-    embeddings extensions.vector[];
-    likeness real[] := array_fill(-1::real, array[cardinality(candidate_ids)]);
-    is_open boolean[] := array_fill(true, array[cardinality(candidate_ids)]);
-    best integer;
-begin
-    select array_agg(stored.embedding order by candidate.place)
-    into embeddings
-    from unnest(candidate_ids) with ordinality as candidate (id, place)
-    inner join recsys.video_embeddings as stored
-        on stored.model_version = version and stored.video_id = candidate.id;
-
-    for step in 1 .. least(wanted, cardinality(candidate_ids)) loop
-        -- Carbonell & Goldstein 1998: relevance against likeness to what already stands in the list
-        select candidate.place
-        into best
-        from unnest(scores, likeness, is_open) with ordinality as candidate (score, likeness, is_open, place)
-        where candidate.is_open
-        order by
-            (1 - trade_off) * candidate.score
-            - case when step = 1 then 0 else trade_off * candidate.likeness end desc,
-            candidate.place
-        limit 1;
-        video_id := candidate_ids[best];
-        score := scores[best];
-        place := step;
-        return next;
-        is_open[best] := false;
-        select array_agg(
-            greatest(seen.likeness, (1 - (seen.embedding operator(extensions.<=>) embeddings[best]))::real)
-            order by seen.place
-        )
-        into likeness
-        from unnest(likeness, embeddings) with ordinality as seen (likeness, embedding, place);
-    end loop;
-end;
-$$;
-comment on function recsys.diversified(text, uuid[], real[], integer, real) is
-'Maximal marginal relevance: wanted of the candidates, each chosen for (1 - trade_off) * score - trade_off * its '
-'greatest similarity to those before it.';
+drop function if exists public.recommend_videos(integer, uuid, uuid[], text[], text[], integer, real);
 
 create or replace function public.recommend_videos(
     match_count integer default 20,
@@ -170,18 +156,25 @@ create or replace function public.recommend_videos(
     with_tags text[] default null,
     without_tags text[] default null,
     max_per_maker integer default null,
-    diversity real default 0
-) returns table (rank integer, video_id uuid, score real, reason text, model_version text)
+    diversity real default 0,
+    released_after date default null,
+    released_before date default null
+) returns table (rank integer, video_id uuid, score real, reason text, model_version text, propensity real)
 language sql stable security definer set search_path = ''
 as $$
-    select recommended.rank, recommended.video_id, recommended.score, recommended.reason, recommended.model_version
+    select
+        recommended.rank, recommended.video_id, recommended.score, recommended.reason, recommended.model_version,
+        recommended.propensity
     from (select 'app:' || recsys.asked_user(for_user) as user_key) as asked
+    left join lateral recsys.assigned_arm(asked.user_key) as assigned on true
     cross join lateral recsys.recommend(
         asked.user_key, match_count, exclude_ids, with_tags, without_tags, max_per_maker, diversity,
-        recsys.experiment_version(asked.user_key)
+        released_after, released_before, assigned.model_version, coalesce(assigned.explore, 0)
     ) as recommended
     order by recommended.rank
 $$;
-comment on function public.recommend_videos(integer, uuid, uuid[], text[], text[], integer, real) is
+comment on function public.recommend_videos(integer, uuid, uuid[], text[], text[], integer, real, date, date) is
 'Videos for the user who asks, best first: unseen, filtered, always match_count while the catalogue has them. '
-'for_user is for service_role and database owners. Visitors and users without a history get what is popular.';
+'released_after and released_before are the first and last day of release. for_user is for service_role and database '
+'owners. Visitors and users without a history get what is popular, and some of what is new. propensity: the chance '
+'of being in the list, where the user''s arm explores; else null.';

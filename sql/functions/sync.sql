@@ -67,6 +67,7 @@ begin
     if n_users > 0 then
         perform recsys.fill_app_users(merge_videos.version);
     end if;
+    perform recsys.refresh_popularity();
     n_added := cardinality(added);
     n_changed := cardinality(changed);
     n_removed := cardinality(removed);

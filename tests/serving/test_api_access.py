@@ -203,8 +203,10 @@ def test_names_and_types_are_those_of_the_contract(serving: Connection) -> None:
             "match_count integer DEFAULT 20, for_user uuid DEFAULT NULL::uuid,"
             " exclude_ids uuid[] DEFAULT '{}'::uuid[], with_tags text[] DEFAULT NULL::text[],"
             " without_tags text[] DEFAULT NULL::text[], max_per_maker integer DEFAULT NULL::integer,"
-            " diversity real DEFAULT 0",
-            "TABLE(rank integer, video_id uuid, score real, reason text, model_version text)",
+            " diversity real DEFAULT 0, released_after date DEFAULT NULL::date,"
+            " released_before date DEFAULT NULL::date",
+            "TABLE(rank integer, video_id uuid, score real, reason text, model_version text,"
+            " propensity real)",
         ),
         ("refresh_user_embedding", "for_user uuid DEFAULT NULL::uuid", "vector"),
         (

@@ -104,6 +104,72 @@ def test_impressions_are_logged_as_shown(experiment: Connection) -> None:
     ]
 
 
+def listed(connection: Connection, count: int, key: str, **named: object) -> list[tuple[str, float, float]]:
+    arguments = "".join(f", {name} => {value}" for name, value in named.items())
+    rows = connection.execute(
+        "select video_id::text, score, propensity from recsys.recommend(%s, %s"
+        + arguments
+        + ") order by rank",
+        (key, count),
+    )
+    return [tuple(row) for row in rows]
+
+
+def test_exploration_draws_the_last_places(serving: Connection) -> None:
+    """48 videos not met: 10 places, 3 of them drawn from the 41 after the best seven."""
+    key = f"app:{app_user(0)}"
+    best = listed(serving, 48, key)
+    drawn = listed(serving, 10, key, explore=0.3)
+    assert drawn == listed(serving, 10, key, explore=0.3)  # within the hour the same
+    assert drawn[:7] == [(video, score, 1.0) for video, score, _ in best[:7]]
+    assert [row[2] for row in drawn[7:]] == pytest.approx([3 / 41] * 3)
+    assert [row[1] for row in drawn] == sorted((row[1] for row in drawn), reverse=True)
+    assert len({row[0] for row in drawn}) == 10
+    everything = listed(serving, 48, key, explore=1.0)
+    assert [row[:2] for row in everything] == [row[:2] for row in best]
+    assert {row[2] for row in everything} == {1.0}
+    reordered = listed(serving, 10, key, explore=0.3, diversity=0.5)
+    assert sorted(reordered) == sorted(drawn)
+
+
+def test_the_draw_is_fair(serving: Connection) -> None:
+    """Over two thousand people, each candidate comes as often as its propensity says."""
+    row = serving.execute(
+        """
+        select min(n), max(n), sum(n)
+        from (
+            select drawn.video_id, count(*) as n
+            from (select array_agg(id) as ids, array_fill(0::real, array[count(*)::integer]) as scores
+                  from public.videos) as all_videos
+            cross join generate_series(1, 2000) as person
+            cross join recsys.explored(person::text, all_videos.ids, all_videos.scores, 10, 0.5) as drawn
+            where drawn.propensity < 1
+            group by drawn.video_id
+        ) as counts
+        """
+    ).fetchone()
+    assert row is not None
+    expected = 2000 * 5 / 55  # 182, standard deviation 13
+    assert expected - 60 < row[0] <= row[1] < expected + 60
+    assert row[2] == 2000 * 5
+
+
+def test_an_arm_explores_and_its_propensities_are_logged(serving: Connection) -> None:
+    arms = [{"arm": "curious", "version": None, "share": 1, "explore": 0.4}]
+    serving.execute("select recsys.start_experiment('curiosity', %s::jsonb)", (json.dumps(arms),))
+    with acting_as(serving, "authenticated", app_user(0)):
+        shown = serving.execute("select to_jsonb(array_agg(r)) from recommend_videos(5) r").fetchone()
+        assert shown is not None
+        serving.execute("select log_impressions(%s::jsonb)", (json.dumps(shown[0]),))
+    logged = serving.execute("select propensity from recsys.impressions order by rank").fetchall()
+    assert [p for (p,) in logged] == [1, 1, 1, pytest.approx(2 / 45), pytest.approx(2 / 45)]
+    serving.execute("select recsys.stop_experiment()")
+    rows = serving.execute(
+        "select distinct propensity from recommend_videos(5, %s)", (app_user(0),)
+    ).fetchall()
+    assert rows == [(None,)]
+
+
 @pytest.mark.parametrize("shown", ["{}", "null", "7", json.dumps([{}] * 1001)])
 def test_impressions_that_are_none(serving: Connection, shown: str) -> None:
     with (

@@ -1,5 +1,6 @@
 """recommend_videos against a brute-force twin in numpy, and all its filters, fallbacks and bounds."""
 
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import psycopg
 import pytest
 
 from serving.conftest import FIRST
-from serving.world import World, app_user, fill_catalogue, fill_marts, make_world
+from serving.world import EPOCH, World, app_user, fill_catalogue, fill_marts, make_world
 from trainer import release
 from trainer.database import Connection
 
@@ -20,6 +21,7 @@ def recommend(
     connection: Connection, count: int | None = 20, user: str | None = USER, **named: Any
 ) -> list[Row]:
     types = {"exclude_ids": "uuid[]", "max_per_maker": "integer", "diversity": "real"}
+    types |= {"released_after": "date", "released_before": "date"}
     arguments = "".join(f", {name} => %({name})s::{types.get(name, 'text[]')}" for name in named)
     cursor = connection.execute(
         "select rank, video_id::text, score, reason, model_version"
@@ -120,6 +122,36 @@ def test_tags(serving: Connection, world: World, with_tags: list[str], without_t
     assert ids(recommend(serving, 60, with_tags=with_tags, without_tags=without_tags)) == expected
 
 
+@pytest.mark.parametrize(
+    ("after", "before", "days"),
+    [
+        (date(2025, 12, 2), None, range(31)),  # the day itself is in
+        (None, date(2025, 12, 2), range(30, 60)),
+        (date(2025, 12, 2), date(2025, 12, 20), range(12, 31)),
+        (date(2026, 1, 2), None, range(0)),
+        (date(2025, 12, 2), date(2025, 12, 1), range(0)),
+        (None, None, range(60)),
+    ],
+)
+def test_released(
+    serving: Connection, world: World, after: date | None, before: date | None, days: range
+) -> None:
+    serving.execute(
+        "update public.videos set product_released_at = created_at"
+    )  # video k: k days before 2026
+    serving.execute(
+        "update public.videos set product_released_at = null where id = %s", (world.video_ids[20],)
+    )
+    asked = {"released_after": after, "released_before": before}
+    unknown = set() if after is None and before is None else {world.video_ids[20]}
+    wanted = {world.video_ids[k] for k in days} - unknown
+    expected = [video for video, _ in twin(world) if video in wanted]
+    assert ids(recommend(serving, 60, **asked)) == expected
+    assert set(ids(recommend(serving, 60, None, **asked))) == wanted  # popularity takes them too
+    tagged = recommend(serving, 60, with_tags=["rare"], **asked)
+    assert set(ids(tagged)) == {v for v in expected if world.video_ids.index(v) % 20 == 0}
+
+
 def test_max_per_maker(serving: Connection, world: World) -> None:
     chosen: list[str] = []
     count: dict[str, int] = {}
@@ -207,6 +239,47 @@ def test_popularity_takes_the_same_filters(serving: Connection, world: World) ->
         world.makers[world.video_ids.index(v)] for v in ids(recommend(serving, 60, None, max_per_maker=1))
     ]
     assert sorted(per_maker) == sorted(set(world.makers))
+
+
+@pytest.fixture
+def renewed(serving: Connection) -> list[str]:
+    """Four videos listed 1 to 4 days ago among sixty old ones; counted."""
+    rows = serving.execute(
+        "insert into public.videos (title, maker, source, created_at) select 'new ' || n, 'new maker',"
+        " 'test', now() - make_interval(days => n) from generate_series(1, 4) as n returning id::text"
+    ).fetchall()
+    serving.execute("select recsys.refresh_popularity()")
+    return [video for (video,) in rows]
+
+
+def test_what_is_new_gets_every_fifth_place_of_people_without_a_like(
+    serving: Connection, renewed: list[str]
+) -> None:
+    rows = recommend(serving, 20, user=None)
+    assert [row[1] for row in rows[4::5]] == renewed
+    assert all(row[3].startswith("new: listed on 20") for row in rows[4::5])
+    assert [row[2] for row in rows] == sorted((row[2] for row in rows), reverse=True)
+    assert [row[0] for row in rows] == list(range(1, 21))
+    assert rows == recommend(serving, 20, user=app_user(999))
+    assert len(set(ids(recommend(serving, 64, user=None)))) == 64
+    assert not set(ids(recommend(serving, 4, user=None))) & set(renewed)  # a fifth of four is none
+    assert not set(ids(recommend(serving, 20))) & set(renewed)  # who has likes gets what they like
+    once = ids(recommend(serving, 20, user=None, max_per_maker=1))
+    assert len(set(once) & set(renewed)) == 1
+    assert not set(ids(recommend(serving, 20, user=None, with_tags=["all"]))) & set(renewed)
+
+
+def test_new_says_nothing_where_everything_is(serving: Connection, renewed: list[str]) -> None:
+    popular = [row[0] for row in serving.execute("select video_id::text from popular_videos(20)")]
+    for change in (
+        "update recsys.settings set value = '0' where key = 'new_share'",
+        "update recsys.settings set value = '0.2' where key = 'new_share'; update public.videos set"
+        " product_released_at = now() - interval '1 day' where title like 'Title 5_'",
+    ):
+        serving.execute(change.encode())
+        serving.execute("select recsys.refresh_popularity()")
+        assert not any(row[3].startswith("new") for row in recommend(serving, 20, user=None))
+    assert set(popular) & set(ids(recommend(serving, 20, user=None)))
 
 
 def test_popular_counts_recent_likes_first_and_at_once(serving: Connection, world: World) -> None:
@@ -310,7 +383,7 @@ def test_filters_do_not_starve_the_index(connection: Connection, large_world: Wo
     release.write_version(connection, world.bundle(FIRST))
     release.promote(connection, FIRST, force=True)
     assert connection.execute(
-        "select recsys.has_hnsw('recsys.video_embeddings_' || %s)", (FIRST,)
+        "select recsys.indexed_type('recsys.video_embeddings_' || %s) like '%%halfvec(32)'", (FIRST,)
     ).fetchone() == (True,)
     everything = [video for video, _ in twin(world)]
 
@@ -324,7 +397,13 @@ def test_filters_do_not_starve_the_index(connection: Connection, large_world: Wo
         found = ids(recommend(connection, 20, with_tags=[tag]))
         assert len(found) == len(expected)
         assert len(set(found) & set(expected)) >= (18 if tag == "half" else len(expected))
-    expected = [v for v in everything if "percent" in world.tags[world.video_ids.index(v)]][:20]
+    connection.execute("update public.videos set product_released_at = created_at")
+    for n_days in (6000, 120, 12, 0):  # half of the catalogue, 1 %, 0.1 %, nothing
+        since = EPOCH.date() - timedelta(days=n_days - 1)
+        expected = [v for v in everything if world.video_ids.index(v) < n_days][:20]
+        found = ids(recommend(connection, 20, released_after=since))
+        assert len(found) == len(expected)
+        assert len(set(found) & set(expected)) >= (18 if n_days == 6000 else len(expected))
     assert ids(recommend(connection, 20, without_tags=["half"], exclude_ids=everything[:5000]))
     assert len(recommend(connection, 20, exclude_ids=everything[:11_970])) == 18
     assert len(recommend(connection, 500)) == 500

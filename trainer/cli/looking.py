@@ -1,6 +1,7 @@
 """`recommend` and `doctor`: what only looks."""
 
 import json
+from datetime import date, datetime
 from typing import Any
 
 import click
@@ -8,6 +9,12 @@ import click
 from trainer import console
 from trainer.cli.options import database_option, where
 from trainer.database import connect
+
+DAY = click.DateTime(formats=["%Y-%m-%d"])
+
+
+def _day(context: click.Context, parameter: click.Parameter, moment: datetime | None) -> date | None:
+    return moment.date() if moment else None
 
 
 @click.command()
@@ -20,6 +27,8 @@ from trainer.database import connect
 @click.option(
     "--diversity", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="0 none, 1 all."
 )
+@click.option("--released-after", type=DAY, callback=_day, help="First day of release, YYYY-MM-DD.")
+@click.option("--released-before", type=DAY, callback=_day, help="Last day of release.")
 @click.option("--version", help="Another version than the active one.")
 def recommend(database_url: str | None, user: str, **wishes: Any) -> None:
     """Recommendations for USER: an app user's uuid, a reviewer's id, or a user_key of the marts."""
