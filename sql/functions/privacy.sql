@@ -5,6 +5,7 @@ language plpgsql set search_path = ''
 as $$
 declare
     user_key constant text := 'app:' || app_user;
+    names text[] := array[app_user::text, 'app:' || app_user];
     removed jsonb := '{}';
     place record;
     first_at timestamptz;
@@ -27,6 +28,15 @@ begin
         into first_at
         using app_user, user_key, first_at;
     end loop;
+
+    -- under which names dbt's tables know them, before the links are gone
+    if to_regclass('raw.user_links') is not null then
+        select names || coalesce(array_agg(known.name), '{}')
+        into names
+        from raw.user_links as links
+        cross join lateral (values (links.reviewer_id), ('review:' || links.reviewer_id)) as known (name)
+        where links.user_id = app_user;
+    end if;
 
     for place in
         select *
@@ -57,6 +67,30 @@ begin
         get diagnostics n_rows = row_count;
         removed := removed || jsonb_build_object(place.relation, n_rows);
     end loop;
+    -- what dbt keeps between its builds: every column that names a user, by id or by key
+    for place in
+        select
+            format('%I.%I', pg_namespace.nspname, pg_class.relname) as relation,
+            pg_attribute.attname as name
+        from pg_class
+        inner join pg_namespace on pg_class.relnamespace = pg_namespace.oid
+        inner join pg_attribute on pg_class.oid = pg_attribute.attrelid
+        where
+            pg_namespace.nspname in ('martello_staging', 'martello_intermediate')
+            and pg_class.relkind in ('r', 'p')
+            and pg_attribute.attname in (
+                'user_key', 'app_key', 'reviewer_key', 'user_id', 'app_user_id', 'reviewer_id'
+            )
+        order by 1, 2
+    loop
+        execute format('delete from %s where %I::text = any ($1)', place.relation, place.name) using names;
+        get diagnostics n_rows = row_count;
+        if n_rows > 0 then
+            removed := removed || jsonb_build_object(
+                place.relation, n_rows + coalesce((removed ->> place.relation)::bigint, 0)
+            );
+        end if;
+    end loop;
     if exists (select from recsys.app_table_facts('user_embeddings')) then
         delete from public.user_embeddings where user_embeddings.user_id = app_user;
         get diagnostics n_rows = row_count;
@@ -73,6 +107,6 @@ begin
 end;
 $$;
 comment on function recsys.forget_user(uuid) is
-'Removes a person from decisions, files, marts, vectors of every version, evaluations and impressions. Returns the '
-'rows removed per table and the versions that may have been trained with them: their vectors of videos still bear '
-'a trace until those versions are replaced. auth.users is the app''s.';
+'Removes a person from decisions, files, marts, what dbt keeps between builds, vectors of every version, evaluations '
+'and impressions. Returns the rows removed per table and the versions that may have been trained with them: their '
+'vectors of videos still bear a trace until those versions are replaced. auth.users is the app''s.';

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.operations.conftest import REFUSED, SERVED
-from trainer.database import Address, connect
+from trainer.database import Address, Connection, connect
 from trainer.transform import BuildSummary, dbt_build
 
 MONITORING = ["path:models/monitoring", "path:tests/monitoring"]
@@ -57,6 +57,38 @@ def test_shown_liked_counted_and_forgotten(installed: Address, target: Path, som
         assert connection.execute(f"select count(*) > 0 {forgotten}".encode(), (somebody,)).fetchone() == (
             False,
         )
+
+
+def test_a_forgotten_person_is_in_no_table_of_dbt_either(
+    installed: Address, somebody: str, target: Path
+) -> None:
+    """Neither at once nor after the next build, and nobody else goes with them."""
+    with connect(installed, autocommit=True) as connection:
+        before = mentions(connection, somebody)
+        assert any(table.startswith("martello_") for table in before)
+        others = connection.execute("select count(*) from marts.dim_users").fetchone()
+        connection.execute("select recsys.forget_user(%s)", (somebody.removeprefix("app:"),))
+        assert mentions(connection, somebody) == set()
+        dbt_build(installed, target=target)
+        assert mentions(connection, somebody) == set()
+        left = connection.execute("select count(*) from marts.dim_users").fetchone()
+    assert others is not None
+    assert left == (others[0] - 1,)
+
+
+def mentions(connection: Connection, user_key: str) -> set[str]:
+    """Every table, whoever it belongs to, with the person's uuid in any column."""
+    tables = connection.execute(
+        "select format('%I.%I', nspname, relname) from pg_class c join pg_namespace n on n.oid = relnamespace"
+        " where relkind = 'r' and nspname !~ '^(pg_|information_schema)'"
+    ).fetchall()
+    query = "select exists (select from {} as t where position(%s in lower(t::text)) > 0)"
+    user = user_key.removeprefix("app:")
+    return {
+        table
+        for (table,) in tables
+        if connection.execute(query.format(table).encode(), (user,)).fetchone() == (True,)
+    }
 
 
 def test_health_of_every_version(installed: Address, target: Path) -> None:
