@@ -1,4 +1,4 @@
-"""How sure a mean over users is: bootstrap intervals, and the paired difference of two models.
+"""How sure a mean over users is: bootstrap intervals. Of a column of differences, two models paired by user.
 
 Efron, Tibshirani 1993, An Introduction to the Bootstrap, chapter 13 (percentile intervals); pairing by user
 as in Sakai 2006, Evaluating evaluation metrics based on the bootstrap. Users are drawn, not interactions: a
@@ -6,29 +6,15 @@ user's values hang together.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
-from trainer.errors import TrainingError
 
 # 1,000 resamples give the ends of a 95 % interval to about a twentieth of its width.
 RESAMPLES = 1_000
 # Weights held at once, 32 MB: few large products are quicker than many small ones, most of all on a busy
 # machine.
 CHUNK_WEIGHTS = 4_000_000
-
-
-@dataclass(frozen=True)
-class PairedDifference:
-    """Challenger minus champion over the users both have a value for."""
-
-    mean: float
-    low: float
-    high: float
-    probability_better: float  # share of resamples in which the challenger's mean is higher
-    n_users: int
 
 
 def intervals(
@@ -54,37 +40,6 @@ def intervals(
     low_M, high_M = np.nanquantile(means_RM, [tail, 1 - tail], axis=0)
     empty_M = ~known_NM.any(0)
     return np.where(empty_M, np.nan, low_M), np.where(empty_M, np.nan, high_M)
-
-
-def paired_difference(
-    challenger_N: NDArray[np.float64],
-    champion_N: NDArray[np.float64],
-    seed: int = 0,
-    confidence: float = 0.95,
-    resamples: int = RESAMPLES,
-) -> PairedDifference:
-    """The mean difference of two models' per-user values, same users in the same order, with its interval.
-
-    Raises TrainingError where the two are of different length, or have no user in common.
-    """
-    if len(challenger_N) != len(champion_N):
-        raise TrainingError(
-            f"{len(challenger_N)} users of the challenger are paired with {len(champion_N)} of the champion",
-            "score both models on the same holdout",
-        )
-    differences_N = (challenger_N - champion_N)[~np.isnan(challenger_N - champion_N)]
-    if len(differences_N) == 0:
-        raise TrainingError("the two models have no user in common", "score both models on the same holdout")
-    means_R = np.concatenate([w @ differences_N for w in _weights(len(differences_N), seed, resamples)])
-    means_R /= len(differences_N)
-    low, high = np.quantile(means_R, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return PairedDifference(
-        mean=float(differences_N.mean()),
-        low=float(low),
-        high=float(high),
-        probability_better=float(np.mean(means_R > 0)),
-        n_users=len(differences_N),
-    )
 
 
 def _weights(n_users: int, seed: int, resamples: int) -> Iterator[NDArray[np.float64]]:

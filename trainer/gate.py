@@ -6,11 +6,13 @@ challenger's holdout, so that every user is compared with themselves. Shapes: N 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from trainer.bootstrap import intervals
 from trainer.database import Connection
 from trainer.errors import GateRefusedError, ReleaseError
 from trainer.evaluation import Evaluation
@@ -18,8 +20,22 @@ from trainer.histories import Aggregate, AggregateTable, HistoryConfig, build_hi
 from trainer.mart import Mart
 from trainer.towers import UserTower, pool
 
-# What the rules pair users by; every further metric is a row per user and model.
-PAIRED_METRICS = ("recall@20", "ndcg@20")
+# What is stored per user; every further metric is a row per user and model.
+STORED_METRICS = ("recall@20", "ndcg@20")
+# What rules may be about and users have a value of; of whole lists (coverage) there is nothing to pair.
+PAIRED_METRICS = (*STORED_METRICS, "dislike@20", "largest_maker_share@20")
+
+
+class PairedRow(NamedTuple):
+    """One row of recsys.paired_differences, without the version: the model itself minus `model_name`."""
+
+    model_name: str
+    slice: str
+    metric: str
+    n_users: int
+    mean: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -60,10 +76,53 @@ def user_rows(
     return [
         (evaluation.name, metric, user_keys[user], float(value))
         for evaluation in evaluations
-        for metric in PAIRED_METRICS
+        for metric in STORED_METRICS
         for user, value in zip(evaluation.user_rows.tolist(), evaluation.per_user[metric], strict=True)
         if not np.isnan(value)
     ]
+
+
+def paired_rows(evaluations: Sequence[Evaluation]) -> list[PairedRow]:
+    """The first evaluation minus each other one, user by user, in every slice both have, with its interval.
+
+    One bootstrap for all of them: the same users are drawn for every difference, and the seed is fixed.
+    """
+    own, *others = evaluations
+    named = [
+        (other.name, name, metric, _differences(own, *parts, metric))
+        for other in others
+        for name, parts in _shared_slices(own, other).items()
+        for metric in PAIRED_METRICS
+        if all(metric in part.per_user for part in parts)
+    ]
+    if not named:
+        return []
+    differences_UM = np.stack([column for *_, column in named], axis=1)
+    low_M, high_M = intervals(differences_UM)
+    return [
+        PairedRow(other, name, metric, len(known), float(known.mean()), float(low), float(high))
+        for (other, name, metric, column), low, high in zip(named, low_M, high_M, strict=True)
+        if len(known := column[~np.isnan(column)])
+    ]
+
+
+def _shared_slices(own: Evaluation, other: Evaluation) -> dict[str, tuple[Evaluation, Evaluation]]:
+    shared = own.slices.keys() & other.slices.keys()
+    return {"all": (own, other)} | {name: (own.slices[name], other.slices[name]) for name in sorted(shared)}
+
+
+def _differences(
+    whole: Evaluation, own: Evaluation, other: Evaluation, metric: str
+) -> npt.NDArray[np.float64]:
+    """[U] of the whole holdout's users, NaN for those outside of the slice."""
+    if not np.array_equal(own.user_rows, other.user_rows):
+        raise ReleaseError(
+            f"{own.name} and {other.name} were scored on other users", "score both on the same holdout"
+        )
+    differences_U = np.full(len(whole.user_rows), np.nan)
+    places = np.searchsorted(whole.user_rows, own.user_rows)
+    differences_U[places] = own.per_user[metric] - other.per_user[metric]
+    return differences_U
 
 
 def read_champion(connection: Connection, mart: Mart) -> Champion | None:

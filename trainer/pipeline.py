@@ -192,6 +192,7 @@ def _bundle(
         model_path=f"two_tower/{version}",
         evaluations=[row for e in judgement.evaluations for row in e.rows(judgement.split)],
         evaluation_users=gate.user_rows(judgement.evaluations, mart.user_keys),
+        paired_differences=gate.paired_rows(judgement.evaluations),
         feature_importance=feature_importance(mart, model),
     )
 

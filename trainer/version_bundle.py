@@ -11,6 +11,7 @@ from trainer.errors import ReleaseError
 
 if TYPE_CHECKING:  # `promote` and `rollback` need no torch, and should not wait for its import
     from trainer.evaluation import EvaluationRow
+    from trainer.gate import PairedRow
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,9 @@ class VersionBundle:
     evaluations: "Sequence[EvaluationRow]" = ()
     """Of the version itself (model_name two_tower), of champion and of the baselines, on one holdout."""
     evaluation_users: Sequence[tuple[str, str, str, float]] = ()
-    """(model_name, metric, user_key, value): what the gate pairs by; its rules ask for recall@20, ndcg@20."""
+    """(model_name, metric, user_key, value) on that holdout."""
+    paired_differences: "Sequence[PairedRow]" = ()
+    """Of the version itself minus each model beside it, as `gate.paired_rows` gives them."""
     feature_importance: dict[str, float] = field(default_factory=dict)
 
 

@@ -76,13 +76,17 @@ def insert_evaluations(connection: Connection, bundle: VersionBundle) -> None:
         with cursor.copy(f"copy recsys.evaluation_users ({columns}) from stdin") as copy:
             for model_name, metric, user_key, value in bundle.evaluation_users:
                 copy.write_row((bundle.version, model_name, metric, user_key, float(value)))
+        columns = "model_version, model_name, slice, metric, n_users, mean, low, high"
+        with cursor.copy(f"copy recsys.paired_differences ({columns}) from stdin") as copy:
+            for paired in bundle.paired_differences:
+                copy.write_row((bundle.version, *paired))
         cursor.executemany(
             "insert into recsys.feature_importance (model_version_id, feature_name, importance_score)"
             " select id, %s, %s from recsys.embedding_model_versions where version = %s",
             [(name, score, bundle.version) for name, score in bundle.feature_importance.items()],
         )
-    # the gate pairs these rows next; without statistics it does so user by user: 10 ms become minutes
-    connection.execute("analyze recsys.evaluations, recsys.evaluation_users")
+    # read next, by the gate and by monitoring, and no autovacuum has come by yet
+    connection.execute("analyze recsys.evaluations, recsys.evaluation_users, recsys.paired_differences")
 
 
 def _partition(relation: str, bundle: VersionBundle) -> sql.Identifier:

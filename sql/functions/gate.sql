@@ -1,5 +1,6 @@
 -- The gate: whether a version may replace the one that serves. The rules are rows (recsys.gate_rules), the verdicts
--- are rows (recsys.gate_results). Champion and baselines were measured on the challenger's own holdout, so users pair.
+-- are rows (recsys.gate_results). Champion and baselines were measured on the challenger's own holdout, so users pair:
+-- recsys.paired_differences has the intervals, in every slice.
 
 create or replace function recsys.measured(version text, model_name text, metric text, slice text)
 returns table (value double precision, n_users integer)
@@ -19,30 +20,7 @@ $$;
 comment on function recsys.measured(text, text, text, text) is
 'One metric on the holdout, of the version itself (two_tower) or of a model beside it.';
 
-create or replace function recsys.paired_difference(version text, model_name text, metric text)
-returns table (n_users bigint, low double precision, high double precision)
-language sql stable set search_path = ''
-as $$
-    -- Normal interval of the mean difference; over a hundred users a bootstrap gives the same to the second digit,
-    -- below that the rules are lenient anyway.
-    select
-        count(*),
-        avg(own.value - other.value) - 1.96 * stddev_samp(own.value - other.value) / sqrt(count(*)),
-        avg(own.value - other.value) + 1.96 * stddev_samp(own.value - other.value) / sqrt(count(*))
-    from recsys.evaluation_users as own
-    inner join recsys.evaluation_users as other
-        on
-            other.model_version = own.model_version
-            and other.model_name = paired_difference.model_name
-            and other.metric = own.metric
-            and other.user_key = own.user_key
-    where
-        own.model_version = paired_difference.version
-        and own.model_name = 'two_tower'
-        and own.metric = paired_difference.metric
-$$;
-comment on function recsys.paired_difference(text, text, text) is
-'The 95 % interval of (version - other model), user by user; null without pairs.';
+drop function if exists recsys.paired_difference(text, text, text);
 
 create or replace function recsys.judge(version text, rule recsys.gate_rules) returns recsys.gate_results
 language plpgsql stable set search_path = ''
@@ -62,7 +40,12 @@ declare
 begin
     select * into own from recsys.measured(version, 'two_tower', rule.metric, rule.slice);
     select * into reference from recsys.measured(version, other, rule.metric, rule.slice);
-    select * into pairs from recsys.paired_difference(version, other, rule.metric) where rule.slice = 'all';
+    select paired.n_users, paired.low, paired.high
+    into pairs
+    from recsys.paired_differences as paired
+    where
+        paired.model_version = version and paired.model_name = other
+        and paired.metric = rule.metric and paired.slice = rule.slice;
     difference := sign * (own.value - reference.value);
     what := format('%s is %s', what, coalesce(round(own.value::numeric, 4)::text, 'not measured'));
     if reference.value is not null then

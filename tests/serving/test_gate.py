@@ -10,7 +10,8 @@ from serving.conftest import FIRST
 from serving.world import World
 from trainer import gate, release
 from trainer.database import Connection
-from trainer.errors import GateRefusedError
+from trainer.errors import GateRefusedError, ReleaseError
+from trainer.evaluation import Evaluation
 
 SECOND = "202601020000"
 Row = tuple[str, str, str, str, float, float | None, float | None, int]
@@ -23,10 +24,15 @@ def measured(
     return [(model, "val", slice_name, metric, value, None, None, n) for model, value in values.items()]
 
 
-def paired(values: dict[str, Sequence[float]], metric: str = "ndcg@20") -> list[tuple[str, str, str, float]]:
-    return [
-        (m, metric, f"review:{u}", float(v)) for m, per_user in values.items() for u, v in enumerate(per_user)
-    ]
+def paired(
+    values: dict[str, Sequence[float]], metric: str = "ndcg@20", slice_name: str = "all"
+) -> list[gate.PairedRow]:
+    """What the trainer makes of values per user of two models, the version itself first."""
+    own, other = (
+        Evaluation(name, {}, {metric: np.array(v, float)}, np.arange(len(v)), {}, np.empty((0, 0), np.int32))
+        for name, v in values.items()
+    )
+    return [row._replace(slice=slice_name) for row in gate.paired_rows([own, other])]
 
 
 def both(own: float, popularity: float, champion: float | None = None, n: int = 500) -> list[Row]:
@@ -36,8 +42,8 @@ def both(own: float, popularity: float, champion: float | None = None, n: int = 
     return measured(models, n=n) + measured(models, "recall@20", n=n)
 
 
-def write(connection: Connection, world: World, rows: list[Row], users: object = ()) -> None:
-    release.write_version(connection, world.bundle(SECOND, evaluations=rows, evaluation_users=users))
+def write(connection: Connection, world: World, rows: list[Row], pairs: object = ()) -> None:
+    release.write_version(connection, world.bundle(SECOND, evaluations=rows, paired_differences=pairs))
 
 
 def failed(connection: Connection) -> set[str]:
@@ -104,7 +110,7 @@ def test_the_first_version_has_no_champion_to_lose_to(connection: Connection, wo
 def test_a_tie_on_a_dozen_users_is_no_refusal(serving: Connection, world: World) -> None:
     noise = np.random.default_rng(0).normal(size=12)
     users = paired({"two_tower": 0.1 + noise * 0.1, "popularity": 0.11 - noise * 0.1})
-    users += [(model, "recall@20", user, value) for model, _, user, value in users]
+    users += [row._replace(metric="recall@20") for row in users]
     write(serving, world, both(0.10, 0.11, n=12), users)
     gate.decide(serving, SECOND)
 
@@ -127,7 +133,7 @@ def test_losing_to_the_champion(
     noise = np.random.default_rng(1).normal(size=500) * spread
     own = 0.2 * (1 - loss)
     users = paired({"two_tower": own + noise - noise.mean(), "champion": np.full(500, 0.2)})
-    users += [(model, "recall@20", user, value) for model, _, user, value in users]
+    users += [row._replace(metric="recall@20") for row in users]
     write(serving, world, both(own, 0.1, 0.2), users)
     if refused:
         with pytest.raises(
@@ -136,6 +142,54 @@ def test_losing_to_the_champion(
             gate.decide(serving, SECOND)
     else:
         gate.decide(serving, SECOND)
+
+
+@pytest.mark.parametrize(("spread", "refused"), [(0.001, True), (3, False)])
+@pytest.mark.parametrize(
+    ("metric", "slice_name", "rule", "sign"),
+    [
+        ("recall@20", "users: 1-2 likes", "keeps_new_users", -1),
+        ("recall@20", "items: tail", "keeps_tail", -1),
+        ("dislike@20", "all", "keeps_dislikes_low", 1),
+    ],
+)
+def test_slices_are_paired(
+    serving: Connection, world: World, *, metric: str, slice_name: str, rule: str, sign: int, spread: float,
+    refused: bool,
+) -> None:  # fmt: skip
+    """The same loss, once beyond chance and once not, in slices and where less is better."""
+    noise = np.random.default_rng(1).normal(size=300) * spread
+    own = 0.2 * (1 + sign * 0.5)
+    pairs = paired(
+        {"two_tower": own + noise - noise.mean(), "champion": np.full(300, 0.2)}, metric, slice_name
+    )
+    rows = measured({"two_tower": own, "champion": 0.2}, metric, slice_name)
+    write(serving, world, both(0.2, 0.1, 0.2) + rows, pairs)
+    if refused:
+        with pytest.raises(GateRefusedError, match=f"{rule}: .*difference per user .*300 users"):
+            gate.decide(serving, SECOND)
+    else:
+        gate.decide(serving, SECOND)
+
+
+def test_pairs_are_taken_in_every_slice() -> None:
+    """Users 3, 5, 7, 9; in the slice 5 and 9; one of them has no value of the champion's."""
+    lists = np.empty((0, 0), np.int32)
+
+    def scored(name: str, values: list[float]) -> Evaluation:
+        rows, v = np.array([3, 5, 7, 9]), np.array(values)
+        part = Evaluation(name, {}, {"recall@20": v[[1, 3]]}, rows[[1, 3]], {}, lists)
+        return Evaluation(name, {}, {"recall@20": v}, rows, {}, lists, {"users: 1-2 likes": part})
+
+    champion = scored("champion", [0.1, 0.1, 0.1, np.nan])
+    whole, part = gate.paired_rows([scored("two_tower", [0.2, 0.4, 0.1, 0.9]), champion])
+    assert (whole.slice, whole.n_users, whole.mean) == ("all", 3, pytest.approx((0.1 + 0.3 + 0) / 3))
+    assert 0 <= whole.low < whole.mean < whole.high <= 0.3 + 1e-9
+    assert part == ("champion", "users: 1-2 likes", "recall@20", 1, *[pytest.approx(0.3)] * 3)
+    assert gate.paired_rows([champion]) == []
+    other = Evaluation("ease", {}, {"recall@20": np.zeros(2)}, np.array([3, 5]), {}, lists)
+    with pytest.raises(ReleaseError, match="scored on other users"):
+        gate.paired_rows([champion, other])
 
 
 @pytest.mark.parametrize(
