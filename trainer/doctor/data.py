@@ -14,13 +14,14 @@ KEPT = ("used", "seen_only", "duplicate", "overridden", "skip")
 LOSES_MANY = 0.05  # a share of a source's lines that is worth a person's look
 WORST_URLS = 3
 
+UNMATCHED = "see marts.rpt_unmatched_items"  # it says what to do about each item
 # What a person does about an outcome that loses rows.
 OUTCOME_REMEDIES = {
     "rejected_line": "look at raw.rejected_lines: number, content and reason of each line",
     "no_user": "the file has lines without a user id; export them again",
-    "no_content_id": "add a line for this URL shape to dbt_project/seeds/url_patterns.csv",
-    "unknown_video": "load these videos, or build with --vars '{register_unknown_videos: true}'",
-    "ambiguous": "several videos fit; give them distinct external_ids or narrow the var cid_aliases",
+    "no_content_id": UNMATCHED,
+    "unknown_video": UNMATCHED,
+    "ambiguous": UNMATCHED,
     "bad_stars": "stars are numbers above 0 up to the var stars_max",
     "unknown_decision": "add the word to dbt_project/seeds/decision_labels.csv",
     "suspicious_user": "see suspicion_reason in marts.dim_users; thresholds are vars in dbt_project.yml",
@@ -100,21 +101,24 @@ def losses(connection: Connection) -> Iterator[Finding]:
         return
     lost = [row for row in funnel(connection) if row[1] in OUTCOME_REMEDIES and row[3] >= LOSES_MANY]
     for source, outcome, n_rows, share, example in lost:
-        worst = _worst_items(connection, source, outcome) or ([f"{example[:80]!r}"] if example else [])
+        items = worst_items(connection, source, outcome, WORST_URLS)
+        worst = [f"{item[:80]!r} ({n:,})" for item, n, _ in items] or (
+            [f"{example[:80]!r}"] if example else []
+        )
         fact = f"{source}: {n_rows:,} rows ({share:.0%}) are {outcome}"
         fact += f", most of all {', '.join(worst)}" if worst else ""
-        yield Finding("funnel", WARN, fact, OUTCOME_REMEDIES[outcome])
+        yield Finding("funnel", WARN, fact, items[0][2] if items else OUTCOME_REMEDIES[outcome])
     if not lost:
         yield Finding("funnel", OK, f"no outcome loses {LOSES_MANY:.0%} or more of a source's lines")
 
 
-def _worst_items(connection: Connection, source: str, outcome: str) -> list[str]:
-    """The items that lose most lines, where losing is about the item."""
+def worst_items(connection: Connection, source: str, outcome: str, most: int) -> list[tuple[str, int, str]]:
+    """(item, lines lost, what to do) of `marts.rpt_unmatched_items`, where losing is about the item."""
     if not relation_exists(connection, "marts.rpt_unmatched_items"):
         return []
     rows = connection.execute(
-        "select item, n_rows from marts.rpt_unmatched_items where source = %s and outcome = %s"
+        "select item, n_rows, remedy from marts.rpt_unmatched_items where source = %s and outcome = %s"
         " order by n_rows desc, item limit %s",
-        (source, outcome, WORST_URLS),
+        (source, outcome, most),
     ).fetchall()
-    return [f"{str(item)[:80]!r} ({n:,})" for item, n in rows]
+    return [(str(item), int(n), str(remedy)) for item, n, remedy in rows]

@@ -19,9 +19,9 @@ select
     int_items.item,
     int_items.content_id,
     case unmatched.outcome
-        when 'no_content_id' then 'add this URL shape to the seed url_patterns'
-        when 'unknown_video' then 'load this video, or build with register_unknown_videos'
-        when 'ambiguous' then 'several videos fit: narrow the var cid_aliases, or name a source in url_patterns'
+        when 'no_content_id' then 'add a line for this URL shape to dbt_project/seeds/url_patterns.csv'
+        when 'unknown_video' then 'load these videos, or build with --vars ''{register_unknown_videos: true}'''
+        when 'ambiguous' then 'several videos fit; give them distinct external_ids or narrow the var cid_aliases'
     end as remedy
 from unmatched
 inner join {{ ref("int_items") }} as int_items on unmatched.item_no = int_items.item_no
