@@ -3,7 +3,9 @@
 --
 --   u . v = g . x + rest,  g = (S' v + H' (m * O' v)) / |z|,  z = S x + s0 + O relu(H x + h0),  m = open relus
 --
--- and g . x into one term per like (share_i * g_p . h_i), one per dislike, and the aggregates.
+-- and g . x into one term per like (share_i * g_p . h_i), one per dislike, and the aggregates; the rest, from s0 and
+-- h0, is the same direction for everybody: what the model holds of popularity. All of that is exact. How a like's term
+-- is told is a convention: in equal parts by the liked video itself and each tag it has in common with this one.
 
 create or replace function recsys.score_gradient(
     version text, x extensions.vector, embedding extensions.vector
@@ -39,6 +41,23 @@ $$;
 comment on function recsys.score_gradient(text, extensions.vector, extensions.vector) is
 'g: what each number of the tower''s input adds to the score of one video, per unit of it.';
 
+create or replace function recsys.shared_tags(video uuid, liked_ids uuid[]) returns table (video_id uuid, tag text)
+language plpgsql stable set search_path = ''
+as $$
+begin
+    if to_regclass('public.tags') is null or to_regclass('public.video_tags') is null then
+        return;
+    end if;
+    return query
+    select liked.video_id, tags.name::text
+    from public.video_tags as own
+    inner join public.video_tags as liked on liked.tag_id = own.tag_id
+    inner join public.tags on tags.id = own.tag_id
+    where own.video_id = video and liked.video_id = any(liked_ids);
+end;
+$$;
+comment on function recsys.shared_tags(uuid, uuid[]) is 'The tags each of some videos has in common with a video.';
+
 create or replace function recsys.explain(user_key text, video uuid, version text)
 returns table (reason text, related_video uuid, contribution real)
 language plpgsql stable set search_path = ''
@@ -73,17 +92,42 @@ begin
     )::real;
 
     return query
-    with terms as (
+    with pooled as materialized (
         select
-            case pooled.label when 1 then 'you liked ' else 'you did not like ' end
-            || coalesce('"' || videos.title || '"', 'a video that is gone') as reason,
-            pooled.video_id as related_video,
+            pooled.video_id,
+            pooled.label,
             -(
                 recsys.scaled(pooled.history_embedding, pooled.share) operator(extensions.<#>)
                 extensions.subvector(g, case pooled.label when 1 then 1 else dimension + 1 end, dimension)
             ) as contribution
         from recsys.pooled_history(version, met_ids, labels, occurred_ats) as pooled
+    ),
+
+    shared as materialized (
+        select tags.video_id, tags.tag, 1 + count(*) over (partition by tags.video_id) as n_parts
+        from recsys.shared_tags(
+            video, (select array_agg(pooled.video_id) from pooled where pooled.label = 1)
+        ) as tags
+    ),
+
+    terms as (
+        select
+            case pooled.label when 1 then 'you liked ' else 'you did not like ' end
+            || coalesce('"' || videos.title || '"', 'a video that is gone') as reason,
+            pooled.video_id as related_video,
+            pooled.contribution / coalesce(parts.n_parts, 1) as contribution
+        from pooled
+        left join (select distinct shared.video_id, shared.n_parts from shared) as parts
+            on parts.video_id = pooled.video_id
         left join public.videos on videos.id = pooled.video_id
+        union all
+        select
+            format('tagged "%s", as %s of the videos you liked', shared.tag, count(*)),
+            null,
+            sum(pooled.contribution / shared.n_parts)
+        from shared
+        inner join pooled on pooled.video_id = shared.video_id
+        group by shared.tag
         union all
         select
             'how much you rate, and the usual price, length and year of what you like',
@@ -101,15 +145,16 @@ begin
         select terms.reason, terms.related_video, terms.contribution::real as contribution, 0 as place from terms
         union all
         select
-            'what everybody''s vector starts from', null,
+            'what everybody''s list starts from: how popular it is', null,
             (served - (select coalesce(sum(terms.contribution), 0) from terms))::real, 1
     ) as listed
-    order by listed.place, abs(listed.contribution) desc, listed.related_video;
+    order by listed.place, abs(listed.contribution) desc, listed.related_video, listed.reason;
 end;
 $$;
 comment on function recsys.explain(text, uuid, text) is
-'One row per like and dislike, one for the aggregates, one for the rest; the contributions add up to the score that '
-'recsys.recommend gives this video. Without a vector of user or video: one row of popularity.';
+'One row per like, dislike and tag in common with likes, one for the aggregates, one for popularity; the '
+'contributions add up to the score that recsys.recommend gives this video. Without a vector of user or video: one row '
+'of popularity.';
 
 create or replace function public.explain_recommendation(video uuid, for_user uuid default null)
 returns table (reason text, related_video uuid, contribution real)
@@ -122,5 +167,5 @@ as $$
     ) as explained
 $$;
 comment on function public.explain_recommendation(uuid, uuid) is
-'Why a video is recommended to the user who asks: what each of their likes adds to its score. for_user is for '
-'service_role and database owners.';
+'Why a video is recommended to the user who asks: what each of their likes, and each tag, adds to its score. for_user '
+'is for service_role and database owners.';

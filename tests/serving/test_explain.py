@@ -55,8 +55,16 @@ def test_each_term_is_what_taking_the_like_out_of_the_sum_takes(
             share = _weight(history[label], row) / total**0.5
             shares[row[1]] = share * float(part @ world.history_vectors[row[2]])
     terms = explain(connection, world.video_ids[target])
-    related = {video: value for _, video, value in terms if video}
-    assert related == pytest.approx(shares, abs=1e-5)
+    tags: dict[str, float] = {}
+    for _, video, place in history[1]:  # a like's part is told by the video and the tags in common, equally
+        common = set(world.tags[place]) & set(world.tags[target])
+        shares[video] /= 1 + len(common)
+        for tag in common:
+            tags[tag] = tags.get(tag, 0) + shares[video]
+    assert {video: value for _, video, value in terms if video} == pytest.approx(shares, abs=1e-5)
+    told = {reason.split('"')[1]: value for reason, _, value in terms if reason.startswith("tagged")}
+    assert told == pytest.approx(tags, abs=1e-5)
+    assert f'tagged "all", as {len(history[1])} of the videos you liked' in {reason for reason, *_ in terms}
     rest = next(value for reason, _, value in terms if reason.startswith("what everybody"))
     assert rest == pytest.approx(0, abs=1e-5)  # there is no bias to start from
 
@@ -75,6 +83,14 @@ def test_without_a_vector_popularity_explains(serving: Connection, world: World)
         assert (
             len(serving.execute("select explain_recommendation(%s)", (world.video_ids[0],)).fetchall()) == 1
         )
+
+
+def test_without_tags_of_the_app_there_are_the_likes(serving: Connection, world: World) -> None:
+    serving.execute("drop table public.video_tags")
+    ((video, score),) = serving.execute("select video_id::text, score from recommend_videos(1, %s)", (ME,))
+    terms = explain(serving, video)
+    assert not any(reason.startswith("tagged") for reason, *_ in terms)
+    assert sum(term[2] for term in terms) == pytest.approx(score, abs=1e-4)
 
 
 def test_of_a_video_that_is_not_there(serving: Connection) -> None:
