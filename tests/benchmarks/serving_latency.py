@@ -1,10 +1,13 @@
-"""How long publishing takes and how quickly lists come, from a throw-away server on this machine.
+"""How long publishing takes and how quickly lists come, from a server of its own on this machine.
 
     python tests/benchmarks/serving_latency.py --videos 50000 --users 100000
 
+The server is the one of `db start`, with its settings, in a temporary folder.
+
 The catalogue is 200 clusters of unit vectors of 24 real dimensions (trained ones have few; independent noise
 in all 256 makes every neighbour equally far); 2,000 of the users have 20 to 160 decisions each. Every figure
-is taken over psycopg from processes of their own, server and clients on the same cores: see `uptime` first.
+is taken from client processes of their own (over psycopg where nothing else is said), server and clients on
+the same cores: see `uptime` first.
 """
 
 import argparse
@@ -12,16 +15,20 @@ import multiprocessing
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from serving_rivals import measure_faiss, measure_rest
+
 from serving.world import MARTS, app_user
 from trainer import migrations, release, server
 from trainer.database import Address, Connection, connect, open_connection
+from trainer.ports import free_port
 
 ACTIVE_USERS, CLUSTERS, MAKERS = 2_000, 200, 300
 AGGREGATES = ["log_n_likes", "log_n_dislikes", "mean_log_price", "mean_log_duration", "mean_release_year"]
@@ -140,16 +147,57 @@ def ask(
 
 def measure(where: Address, video_ids: list[str], seconds: float) -> None:
     """Each question from one client and from eight."""
-    print(f"{'':34}{'clients':>8}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}{'per s':>9}")
     for name, statement in QUESTIONS.items():
         for n_clients in (1, 8):
             jobs = [(where.parameters, statement, video_ids, seed, seconds) for seed in range(n_clients)]
             with multiprocessing.get_context("spawn").Pool(n_clients) as pool:
                 taken = pool.starmap(ask, jobs)
-            every = np.concatenate(taken)
-            rate = sum(len(one) / (one.sum() / 1000) for one in taken)
-            p50, p95, p99 = np.percentile(every, [50, 95, 99])
-            print(f"{name:34}{n_clients:8}{p50:9.2f}{p95:9.2f}{p99:9.2f}{rate:9.0f}", flush=True)
+            show(name, taken)
+
+
+def show(name: str, taken: list[np.ndarray]) -> None:
+    """A line of the table, from the milliseconds of each client's calls."""
+    rate = sum(len(one) / (one.sum() / 1000) for one in taken)
+    p50, p95, p99 = np.percentile(np.concatenate(taken), [50, 95, 99])
+    print(f"{name:34}{len(taken):8}{p50:9.2f}{p95:9.2f}{p99:9.2f}{rate:9.0f}", flush=True)
+
+
+def share_of_exact(connection: Connection, n_users: int = 100) -> float:
+    """How many of the exact twenty the index finds, over users with a stored vector."""
+    row = connection.execute(
+        """
+        select avg((exact.id = any(near.ids))::integer)
+        from unnest(%s::text[]) as asked (user_key)
+        cross join lateral (
+            select array_agg(video_id) as ids from recsys.recommend(asked.user_key, 20)
+        ) as near
+        cross join lateral (
+            select video_id as id from recsys.recommend(asked.user_key, 20, is_exact => true)
+        ) as exact
+        """,
+        ([f"app:{app_user(k)}" for k in range(n_users)],),
+    ).fetchone()
+    return float(row[0]) if row else float("nan")
+
+
+def for_rivals(
+    connection: Connection, video_ids: list[str]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """What a service of its own would hold per user: places of the videos met, and the stored vector."""
+    place = {video: k for k, video in enumerate(video_ids)}
+    seen: dict[str, list[int]] = {}
+    for user, video in connection.execute(
+        "select user_id::text, video_id::text from public.user_video_decisions"
+    ):
+        seen.setdefault(user, []).append(place[video])
+    users = [app_user(k) for k in range(ACTIVE_USERS // 2)]
+    vectors = connection.execute(
+        "select substr(user_key, 5), embedding::real[] from recsys.user_embeddings where user_key = any(%s)",
+        ([f"app:{user}" for user in users],),
+    )
+    return {user: np.array(seen[user]) for user in users}, {
+        user: np.array(vector, np.float32) for user, vector in vectors
+    }
 
 
 def timed(what: str, work: Callable[[], object]) -> None:
@@ -169,7 +217,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     video_ids = sorted(str(uuid.UUID(bytes=rng.bytes(16))) for _ in range(options.videos))
     cluster_N = rng.integers(0, CLUSTERS, options.videos)
-    with server.throwaway(options.postgres) as where:
+    with own_server(options.postgres) as where:
         migrations.migrate(where)
         with connect(where, autocommit=True) as connection:
             make_catalogue(connection, video_ids)
@@ -185,7 +233,22 @@ def main() -> None:
                 ([f"app:{app_user(k)}" for k in range(ACTIVE_USERS // 2, ACTIVE_USERS)],),
             )
             connection.execute("vacuum analyze recsys.user_embeddings")
+            print(f"of the exact twenty the index finds {share_of_exact(connection):.3f}")
+            seen, vectors = for_rivals(connection, video_ids)
+        print(f"{'':34}{'clients':>8}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}{'per s':>9}")
         measure(where, video_ids, options.seconds)
+        measure_rest(where, list(seen), options.seconds, show)
+    measure_faiss(bundle.item_vectors, seen, vectors, options.seconds, show)
+
+
+@contextmanager
+def own_server(postgres_version: int) -> Iterator[Address]:
+    """The server of `db start`, in a folder that is thrown away."""
+    with server.scratch_folder() as folder:
+        try:
+            yield server.start(free_port(), folder / "postgres", postgres_version).address
+        finally:
+            server.stop(folder / "postgres")
 
 
 def _refresh_all(connection: Connection) -> None:
