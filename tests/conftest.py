@@ -56,8 +56,11 @@ def repository() -> Path:
 @pytest.fixture(scope="session")
 def node_modules(request: pytest.FixtureRequest) -> Path:
     """Deno, PostgREST and onnxruntime-web from npm, kept in pytest's cache between runs."""
+    cache = getattr(request.config, "cache", None)
+    if cache is None:
+        pytest.skip("pytest's cache is off (-p no:cacheprovider): npm's packages have no place to stay")
     try:
-        return programs.npm_install(Path(request.config.cache.mkdir("npm")))  # type: ignore[union-attr]
+        return programs.npm_install(Path(cache.mkdir("npm")))
     except FileNotFoundError as error:
         pytest.skip(str(error))
     except subprocess.CalledProcessError as error:

@@ -100,7 +100,7 @@ begin
                 recsys.scaled(pooled.history_embedding, pooled.share) operator(extensions.<#>)
                 extensions.subvector(g, case pooled.label when 1 then 1 else dimension + 1 end, dimension)
             ) as contribution
-        from recsys.pooled_history(version, met_ids, labels, occurred_ats) as pooled
+        from recsys.tower_history(version, met_ids, labels, occurred_ats) as pooled
     ),
 
     shared as materialized (

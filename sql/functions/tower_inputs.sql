@@ -1,52 +1,6 @@
 -- The user tower outside of Postgres: what user_tower.onnx takes in, as JSON, and the way back for what it gives.
 -- For clients that compute the vector themselves (supabase/functions/update_user_embedding); SQL needs neither.
 
-create or replace function recsys.weighted_history(
-    version text, video_ids uuid[], labels smallint[], occurred_ats timestamptz[]
-) returns table (video_id uuid, label smallint, place bigint, weight double precision, vector extensions.vector)
-language sql stable set search_path = ''
-as $$
-    -- the same sums as recsys.tower_input, before they are added up; a test holds the two together
-    with event as (
-        select
-            event.video_id,
-            event.label,
-            event.occurred_at,
-            row_number() over (
-                partition by event.label order by event.occurred_at desc nulls last, event.video_id
-            ) as place,
-            max(event.occurred_at) over (partition by event.label) as newest_at
-        from unnest(video_ids, labels, occurred_ats) as event (video_id, label, occurred_at)
-        where event.label is not null
-    )
-
-    select
-        event.video_id,
-        event.label,
-        event.place,
-        case
-            when event.occurred_at is null or registry.config #>> '{history,half_life_days}' is null then 1
-            else power(
-                0.5::double precision,
-                extract(epoch from event.newest_at - event.occurred_at)::double precision
-                / 86400 / (registry.config #>> '{history,half_life_days}')::double precision
-            )
-        end,
-        embeddings.history_embedding
-    from recsys.embedding_model_versions as registry
-    cross join event
-    inner join recsys.video_embeddings as embeddings
-        on embeddings.model_version = registry.version and embeddings.video_id = event.video_id
-    where
-        registry.version = weighted_history.version
-        and event.place <= (
-            registry.config
-            #>> case event.label when 1 then '{history,max_likes}' else '{history,max_dislikes}' end::text[]
-        )::bigint
-$$;
-comment on function recsys.weighted_history(text, uuid[], smallint[], timestamptz[]) is
-'One row per like and dislike the tower reads: its weight and its history vector.';
-
 create or replace function public.user_tower_inputs(for_user uuid default null) returns jsonb
 language plpgsql stable security definer set search_path = ''
 as $$
@@ -66,10 +20,10 @@ begin
     from recsys.user_videos('app:' || asked) as met;
 
     select jsonb_build_object(
-        'likes', coalesce(jsonb_agg(history.vector::real[] order by history.place) filter (where history.label = 1), '[]'),
+        'likes', coalesce(jsonb_agg(history.history_embedding::real[] order by history.place) filter (where history.label = 1), '[]'),
         'like_weights', coalesce(jsonb_agg(history.weight order by history.place) filter (where history.label = 1), '[]'),
         'dislikes',
-        coalesce(jsonb_agg(history.vector::real[] order by history.place) filter (where history.label = 0), '[]'),
+        coalesce(jsonb_agg(history.history_embedding::real[] order by history.place) filter (where history.label = 0), '[]'),
         'dislike_weights',
         coalesce(jsonb_agg(history.weight order by history.place) filter (where history.label = 0), '[]'),
         'aggregates',
@@ -84,7 +38,7 @@ begin
         'history_hash', recsys.history_hash(met_ids, labels, occurred_ats)::text
     )
     into inputs
-    from recsys.weighted_history(serving, met_ids, labels, occurred_ats) as history;
+    from recsys.tower_history(serving, met_ids, labels, occurred_ats) as history;
     return inputs;
 end;
 $$;

@@ -12,9 +12,15 @@ as $$
 $$;
 comment on function recsys.scaled(extensions.vector, double precision) is 'factor times v.';
 
-create or replace function recsys.pooled_history(
+drop function if exists recsys.pooled_history(text, uuid[], smallint[], timestamptz[]);
+drop function if exists recsys.weighted_history(text, uuid[], smallint[], timestamptz[]);
+
+create or replace function recsys.tower_history(
     version text, video_ids uuid[], labels smallint[], occurred_ats timestamptz[]
-) returns table (video_id uuid, label smallint, history_embedding extensions.vector, share double precision)
+) returns table (
+    video_id uuid, label smallint, place bigint, weight double precision, share double precision,
+    history_embedding extensions.vector
+)
 language plpgsql stable set search_path = ''
 as $$
 #variable_conflict use_column
@@ -28,7 +34,7 @@ begin
         (registry.config #>> '{history,half_life_days}')::double precision as half_life_days
     into model
     from recsys.embedding_model_versions as registry
-    where registry.version = pooled_history.version;
+    where registry.version = tower_history.version;
 
     return query
     with event as (
@@ -38,7 +44,7 @@ begin
             event.occurred_at,
             row_number() over (
                 partition by event.label order by event.occurred_at desc nulls last, event.video_id
-            ) as position,
+            ) as place,
             max(event.occurred_at) over (partition by event.label) as newest_at
         from unnest(video_ids, labels, occurred_ats) as event (video_id, label, occurred_at)
         where event.label is not null
@@ -48,6 +54,7 @@ begin
         select
             event.video_id,
             event.label,
+            event.place,
             embeddings.history_embedding,
             case
                 when event.occurred_at is null or model.half_life_days is null then 1
@@ -60,21 +67,23 @@ begin
         from event
         -- a video younger than the version has no vector in it yet
         inner join recsys.video_embeddings as embeddings
-            on embeddings.model_version = pooled_history.version and embeddings.video_id = event.video_id
-        where event.position <= case event.label when 1 then model.max_likes else model.max_dislikes end
+            on embeddings.model_version = tower_history.version and embeddings.video_id = event.video_id
+        where event.place <= case event.label when 1 then model.max_likes else model.max_dislikes end
     )
 
     select
         weighted.video_id,
         weighted.label,
-        weighted.history_embedding,
-        weighted.weight / power(sum(weighted.weight) over (partition by weighted.label), model.exponent)
+        weighted.place,
+        weighted.weight,
+        weighted.weight / power(sum(weighted.weight) over (partition by weighted.label), model.exponent),
+        weighted.history_embedding
     from weighted;
 end;
 $$;
-comment on function recsys.pooled_history(text, uuid[], smallint[], timestamptz[]) is
-'One row per like and dislike the tower reads: its history vector, and the share w_i / (Σ w) ^ pooling_exponent with '
-'which it enters the sum.';
+comment on function recsys.tower_history(text, uuid[], smallint[], timestamptz[]) is
+'One row per like and dislike the tower reads: its place (1: the newest), its weight w_i, the share '
+'w_i / (Σ w) ^ pooling_exponent with which it enters the sum, its history vector.';
 
 create or replace function recsys.tower_input(
     version text, video_ids uuid[], labels smallint[], occurred_ats timestamptz[]
@@ -95,7 +104,7 @@ begin
     from recsys.embedding_model_versions as registry
     where registry.version = tower_input.version;
     with pooled as materialized (
-        select * from recsys.pooled_history(version, video_ids, labels, occurred_ats)
+        select * from recsys.tower_history(version, video_ids, labels, occurred_ats)
     ),
 
     -- equal shares are summed before they are scaled: without a half-life that is all of them, at a third of the time
