@@ -2,7 +2,25 @@
 -- back the owner, nor service_role where that may bypass it; tables the app brought are left as they are.
 
 select recsys.ensure_policy(named.relation, 'nobody_else', 'for all to public using (false)')
-from recsys.tables_naming_users() as named;
+from recsys.tables_naming_users() as named
+where named.relation not in ('recsys.user_embeddings'::regclass, 'recsys.impressions'::regclass);
+
+-- Two permissive policies are both asked for every row. Earlier releases put this one on these two as well.
+do $$
+declare
+    superfluous record;
+begin
+    for superfluous in
+        select pg_policy.polrelid::regclass as relation
+        from pg_policy
+        where
+            pg_policy.polname = 'nobody_else'
+            and pg_policy.polrelid in ('recsys.user_embeddings'::regclass, 'recsys.impressions'::regclass)
+    loop
+        execute format('drop policy nobody_else on %s', superfluous.relation);
+    end loop;
+end;
+$$;
 
 select recsys.ensure_policy(
     'recsys.user_embeddings', 'own_vector',

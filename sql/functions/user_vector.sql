@@ -5,10 +5,12 @@
 --   u = normalise(S x + s0 + O relu(H x + h0))
 
 create or replace function recsys.scaled(v extensions.vector, factor double precision) returns extensions.vector
-language sql immutable parallel safe
+language plpgsql immutable strict parallel safe set search_path = ''
 as $$
-    -- pgvector multiplies element by element only; no SET here, so that the planner can inline it
-    select v operator(extensions.*) array_fill(factor::real, array[extensions.vector_dims(v)])::extensions.vector
+begin
+    -- pgvector multiplies element by element only
+    return v operator(extensions.*) array_fill(factor::real, array[extensions.vector_dims(v)])::extensions.vector;
+end;
 $$;
 comment on function recsys.scaled(extensions.vector, double precision) is 'factor times v.';
 

@@ -125,14 +125,26 @@ def test_search_path_tricks_change_nothing(serving: Connection, world: World) ->
 
 
 def test_every_function_pins_its_search_path(serving: Connection) -> None:
-    """Supabase's advisor rule 0011; recsys.scaled alone is open, because a pinned one cannot be inlined."""
+    """Supabase's advisor rule 0011."""
     rows = serving.execute(
-        "select p.oid::regprocedure::text from pg_proc p where pronamespace in"
-        " ('recsys'::regnamespace, 'public'::regnamespace)"
-        " and not coalesce(array_to_string(proconfig, ',') like '%search_path=%', false)"
-        " and not exists (select from pg_depend where objid = p.oid and deptype = 'e')"
-    ).fetchall()
-    assert rows == [("recsys.scaled(vector,double precision)",)]
+        "select oid::regprocedure::text from pg_proc"
+        " where (pronamespace = 'recsys'::regnamespace or (pronamespace = 'public'::regnamespace and prosecdef))"
+        " and not coalesce(proconfig @> array['search_path=\"\"'], false)"
+    )
+    assert rows.fetchall() == []
+
+
+def test_no_row_is_asked_about_twice(serving: Connection) -> None:
+    """Advisor rule 0006: one permissive policy per table, role and command; service_role's own is for where
+    it may not bypass them."""
+    rows = serving.execute(
+        "select polrelid::regclass::text, role, command, count(*) from pg_policy"
+        " cross join unnest(case when polroles = '{0}' then array['anon'::regrole, 'authenticated'::regrole]"
+        " else polroles::regrole[] end) as role"
+        " cross join unnest(case polcmd when '*' then '{r,a,w,d}' else array[polcmd] end) as command"
+        " where polpermissive and polname <> 'service' group by 1, 2, 3 having count(*) > 1"
+    )
+    assert rows.fetchall() == []
 
 
 def test_what_runs_as_its_owner_is_known(serving: Connection) -> None:
