@@ -1,11 +1,11 @@
 {#-
-    What is kept between builds: the reading of files. Trimming, numbers, times and the lookup of items cost the most
-    per line and depend on nothing but the line, so a line is read once; whatever depends on vars, seeds, the
-    catalogue or other lines is computed anew in every build.
+    What is kept between builds, first half: the reading of files. Trimming, numbers, times and the lookup of items and
+    users cost the most per line and depend on nothing but the line, so a line is read once, and so is an item. What
+    depends on vars, the catalogue or other lines is macros/changed_users.sql's.
 
     int_load_states knows for each file a fingerprint of what is there (Postgres' row versions and their number: lines
     added, changed or deleted change it) and the fingerprint of what int_lines has read. A file is read again when
-    they differ, when the numbers of items were given anew, or when the code that reads was changed.
+    they differ, when the numbers of items or users were given anew, or when the code that reads was changed.
 -#}
 
 {#- Row versions of a raw table per load, where there is a table. -#}
@@ -37,30 +37,39 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- What int_lines would note now: the file's fingerprint, the reader's code, the numbering of items (a table's oid). -#}
-{% macro current_reading(numbers) -%}
+{#- What int_lines would note now: the file's fingerprint, the reader's code, the two numberings (oids of tables). -#}
+{% macro current_reading() -%}
     int_load_states.fingerprint || ' {{ reader_checksum() }} '
-    || cast(cast(to_regclass('{{ numbers.include(database=false) }}') as oid) as text)
+    {%- for name in ("int_item_numbers", "int_user_numbers") %}
+    || ' ' || cast(cast(to_regclass('{{ kept_name(name) }}') as oid) as text)
+    {%- endfor -%}
 {%- endmacro %}
 
-{#- Changes when the models that read lines change; count up `readers` when one of their macros does. -#}
+{#- What is kept of the reading. -#}
+{% macro readers() %}
+    {{ return(["int_lines", "int_item_numbers", "int_user_numbers", "int_items"]) }}
+{% endmacro %}
+
+{#- Changes when the models that read, or the URL patterns, change; count up `readers` when one of their macros does. -#}
 {% macro reader_checksum() -%}
     {%- if execute -%}
-        {%- set readers = "1" ~ graph.nodes["model.martello.int_lines"].checksum.checksum
-            ~ graph.nodes["model.martello.int_item_numbers"].checksum.checksum -%}
-        {{ local_md5(readers) }}
+        {%- set parts = ["readers 2", graph.nodes["seed.martello.url_patterns"].checksum.checksum] -%}
+        {%- for name in readers() -%}
+            {%- do parts.append(graph.nodes["model.martello." ~ name].checksum.checksum) -%}
+        {%- endfor -%}
+        {{ local_md5(parts | join(" ")) }}
     {%- endif -%}
 {%- endmacro %}
 
 {#- Keeps of a raw relation's lines those of files that are to be read in this build; all when nothing is kept. -#}
-{% macro where_unread(lines, line_source, numbers) -%}
+{% macro where_unread(lines, line_source) -%}
     {%- if is_incremental() -%}
     where {{ lines }}.load_id in (
         select int_load_states.load_id
         from {{ ref("int_load_states") }} as int_load_states
         where
             int_load_states.source = '{{ line_source }}'
-            and int_load_states.reading is distinct from {{ current_reading(numbers) }}
+            and int_load_states.reading is distinct from {{ current_reading() }}
     )
     {%- endif -%}
 {%- endmacro %}
@@ -74,7 +83,7 @@
         from {{ ref("int_load_states") }} as int_load_states
         where int_load_states.source = int_lines.source
             and int_load_states.load_id is not distinct from int_lines.load_id
-            and int_load_states.reading = {{ current_reading(ref("int_item_numbers")) }}
+            and int_load_states.reading = {{ current_reading() }}
     )
     {%- endif -%}
 {%- endmacro %}
@@ -83,25 +92,27 @@
 {% macro note_reading() -%}
     {%- if execute -%}
     update {{ ref("int_load_states") }} as int_load_states
-    set reading = {{ current_reading(ref("int_item_numbers")) }}
+    set reading = {{ current_reading() }}
     {%- endif -%}
 {%- endmacro %}
 
-{#- Numbers are given once: the highest so far, and without the items that have one. -#}
-{% macro numbers_given() -%}
+{#- Numbers are given once: on from the highest so far. -#}
+{% macro numbers_given(column) -%}
     {%- if is_incremental() -%}
-    (select coalesce(max(numbered.item_no), 0) from {{ this }} as numbered)
+    (select coalesce(max(numbered.{{ column }}), 0) from {{ this }} as numbered)
     {%- else -%}
     0
     {%- endif -%}
 {%- endmacro %}
 
-{% macro except_numbered() -%}
+{#- Leaves out the rows of `found` that have a number: those with the same `columns`. -#}
+{% macro except_numbered(found, columns) -%}
     {%- if is_incremental() -%}
     where not exists (
         select 1
         from {{ this }} as numbered
-        where numbered.item = written.item and numbered.may_be_bare = written.may_be_bare
+        where {% for column in columns %}numbered.{{ column }} = {{ found }}.{{ column }}
+            {%- if not loop.last %} and {% endif %}{% endfor %}
     )
     {%- endif -%}
 {%- endmacro %}
@@ -114,14 +125,17 @@
     {%- if execute and flags.WHICH in ("build", "run") -%}
         {%- set schema = graph.nodes["model.martello.int_lines"].schema -%}
         {%- set states = adapter.get_relation(target.database, schema, "int_load_states") -%}
-        {%- set is_ours = false -%}
+        {%- set ns = namespace(is_ours=false) -%}
         {%- if states and "reading" in found_columns(states) -%}
-            {%- set readings = run_query(
-                "select 1 from " ~ states ~ " where reading like '% " ~ reader_checksum() | trim ~ " %' limit 1") -%}
-            {%- set is_ours = readings | length > 0 -%}
+            {%- set others = run_query(
+                "select 1 from " ~ states ~ " where reading not like '% " ~ reader_checksum() | trim ~ " %' limit 1") -%}
+            {%- set ns.is_ours = not others | length -%}
         {%- endif -%}
-        {%- if not is_ours -%}
-            {%- for name in ("int_lines", "int_item_numbers") -%}
+        {%- for name in readers() if not adapter.get_relation(target.database, schema, name) -%}
+            {%- set ns.is_ours = false -%}
+        {%- endfor -%}
+        {%- if not ns.is_ours -%}
+            {%- for name in readers() -%}
                 {%- set kept = adapter.get_relation(target.database, schema, name) -%}
                 {%- if kept -%}{%- do adapter.drop_relation(kept) -%}{%- endif -%}
             {%- endfor -%}

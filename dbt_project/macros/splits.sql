@@ -12,20 +12,21 @@
 {%- endmacro %}
 
 {#-
-    user_stratified, first half, where rows are sorted by user anyway: the place of each row in its user's draw, and
-    how many take part. The order is that of `lot`, md5(user_key, space, video's key): the same on every machine and in
-    whatever order rows come. The key is the external_id, where there is one: uuids differ between databases.
+    user_stratified, first half, where rows are sorted by user and lot anyway: the place of each row in its user's draw,
+    and how many take part. The order is that of `lot`, md5(user_key, space, video's key): the same on every machine and
+    in whatever order rows come. The key is the external_id, where there is one: uuids differ between databases.
 -#}
 {% macro draw_lots(lines) -%}
     {%- if var("split_strategy") == "temporal" -%}
     cast(null as bigint) as draw,
     cast(null as bigint) as n_draws
     {%- else -%}
-    row_number() over (
-        partition by {{ lines }}.user_key, {{ lines }}.is_to_split
+    count(*) filter (where {{ lines }}.is_to_split) over (
+        partition by {{ lines }}.user_no
         order by {{ lines }}.lot, {{ lines }}.video_id
+        rows between unbounded preceding and current row
     ) as draw,
-    count(*) over (partition by {{ lines }}.user_key, {{ lines }}.is_to_split) as n_draws
+    count(*) filter (where {{ lines }}.is_to_split) over (partition by {{ lines }}.user_no) as n_draws
     {%- endif -%}
 {%- endmacro %}
 

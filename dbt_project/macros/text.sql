@@ -79,3 +79,20 @@
 {% macro bytewise(text) -%}
     {{ text }} collate "C"
 {%- endmacro %}
+
+{#- Who, as a user_key; null for nobody, and for what no index can hold. -#}
+{% macro reviewer_key(reviewer_id) -%}
+    {{ indexable("'review:' || nullif(" ~ trimmed(reviewer_id) ~ ", '')") }}
+{%- endmacro %}
+
+{#- The same of a decision: a uuid is a user of the app, any other id a reviewer. -#}
+{% macro decider_key(reviewer_id, user_id) -%}
+    {{ indexable("coalesce(
+        'app:' || " ~ as_uuid(trimmed(user_id)) ~ ",
+        'review:' || coalesce(nullif(" ~ trimmed(reviewer_id) ~ ", ''), nullif(" ~ trimmed(user_id) ~ ", ''))
+    )") }}
+{%- endmacro %}
+
+{% macro indexable(text) -%}
+    case when octet_length({{ text }}) <= 2000 then {{ text }} end
+{%- endmacro %}

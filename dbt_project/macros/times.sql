@@ -78,3 +78,8 @@
         {{ occurred_at }} < now() - interval '{{ var("window_months") }} months'
     {%- endif -%}
 {%- endmacro %}
+
+{#- Time passes: 1 in the future, 2 outside the window, else 0. -#}
+{% macro time_state(happened_at) -%}
+    case when {{ happened_at }} > now() then 1 when {{ is_outside_window(happened_at) }} then 2 else 0 end
+{%- endmacro %}

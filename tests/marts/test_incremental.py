@@ -1,4 +1,7 @@
-"""A second build reads only what is new, and its marts are those of a full refresh, byte by byte."""
+"""A second build reads what is new, makes the users that changed, and has the marts of a full refresh.
+
+With `rebuild_share` 1 it goes by users even where most of a small world's have changed.
+"""
 
 from collections.abc import Callable, Iterator
 
@@ -22,9 +25,17 @@ def built(
     yield address, world, line_versions(world)
 
 
+BY_USER = {"rebuild_share": 1}
+
+
 def line_versions(world: World) -> set[str]:
     rows = world.execute("select distinct xmin::text from martello_intermediate.int_lines")
     return {str(row[0]) for row in rows}
+
+
+def remade(world: World) -> set[object]:
+    """The users the last build made; None among them is everybody."""
+    return {row[0] for row in world.execute("select user_key from martello_intermediate.int_changed_users")}
 
 
 def review(video: str, user: str, stars: str, time: str | None = None) -> dict[str, object]:
@@ -58,7 +69,9 @@ def test_equal_to_a_full_refresh(built: tuple[Address, World, set[str]], build: 
     world.execute("delete from public.videos where external_id = 'abc00009'")
     world.videos({"external_id": "zzz00009", "maker": "Late"})
     world.tags("zzz00009", "drama")
-    build(address)
+    build(address, vars=BY_USER)
+    changed = remade(world)
+    assert "review:newcomer" in changed and "review:eve" not in changed and None not in changed
     second = snapshot.marts(address)
     read = world.execute(
         "select distinct load_id from martello_intermediate.int_lines where xmin::text != all(%s)",
@@ -73,14 +86,64 @@ def test_equal_to_a_full_refresh(built: tuple[Address, World, set[str]], build: 
 def test_lines_that_change_or_go_are_noticed(built: tuple[Address, World, set[str]], build: Build) -> None:
     address, world, _ = built
     extra = world.reviews(review("abc00001", "gone", "5"), review("abc00002", "gone", "5"))
-    build(address)
+    build(address, vars=BY_USER)
+    assert remade(world) == {"review:gone"}
     assert any("review:gone" in row for row in snapshot.marts(address)["fct_interactions"])
     world.execute("delete from raw.reviews where load_id = %s", [extra])
     world.execute("delete from raw.loads where load_id = %s", [extra])
     world.execute("update raw.reviews set stars = '1' where reviewer_id = 'ann' and stars = '4.5'")
     world.execute("delete from raw.decisions where reviewer_id = 'fay'")
-    build(address)
+    build(address, vars=BY_USER)
     second = snapshot.marts(address)
     assert not any("review:gone" in row or "review:fay" in row for row in second["dim_users"])
     build(address, full_refresh=True)
     assert snapshot.marts(address) == second
+
+
+def test_what_is_not_a_line_changes_users_too(built: tuple[Address, World, set[str]], build: Build) -> None:
+    """A price, a tag, a maker, a link; then a var; and a build that failed is made good by the next."""
+    address, world, _ = built
+    world.execute("update public.videos set price = 5 where external_id = 'abc00006'")
+    world.tags("abc00007", "late")
+    world.execute("update public.videos set maker = 'Other' where external_id = 'abc00008'")
+    build(address, vars=BY_USER)
+    assert remade(world) == {"review:ann", "review:fay"}  # nobody else has a line about these
+    second = snapshot.marts(address)
+    build(address, full_refresh=True)
+    assert snapshot.marts(address) == second
+    world.execute(
+        "insert into raw.user_links (reviewer_id, user_id) values ('bob smith', %s)", [user_uuid("bob")]
+    )
+    dials = BY_USER | {"min_stars": 5, "window_months": 30, "val_ratio": 0.4, "suspicious_identical_stars": 3}
+    build(address, vars=dials, select=["+int_fresh_outcomes"])  # as if it had failed behind this
+    build(address, vars=dials)
+    second = snapshot.marts(address)
+    build(address, vars=dials, full_refresh=True)
+    assert snapshot.marts(address) == second
+
+
+def test_time_alone_changes_users(make_world: Callable[[], tuple[Address, World]], build: Build) -> None:
+    """A time that was in the future comes; a row leaves the window. Nobody else is made again."""
+    address, world = make_world()
+    world.videos(*({"external_id": f"abc{n:05}"} for n in range(4)))
+    world.reviews(*(review("abc00001", f"u{n}", "5", "2024-01-01") for n in range(3)))
+    [(soon, edge)] = world.execute(
+        "select (now() + interval '20 s')::text, (now() - interval '6 months' + interval '20 s')::text"
+    )
+    world.reviews(review("abc00001", "soon", "5", str(soon)), review("abc00002", "edge", "5", str(edge)))
+    dials = BY_USER | {"window_months": 6}
+    build(address, vars=dials)
+    world.execute("select pg_sleep(greatest(0, extract(epoch from %s::timestamptz - now()) + 0.1))", [soon])
+    build(address, vars=dials)
+    assert remade(world) == {"review:soon", "review:edge"}
+    second = snapshot.marts(address)
+    build(address, vars=dials, full_refresh=True)
+    assert snapshot.marts(address) == second
+
+
+def test_many_changes_make_everybody_anew(built: tuple[Address, World, set[str]], build: Build) -> None:
+    address, world, _ = built
+    build(address)
+    assert remade(world) == set()
+    build(address, vars={"min_stars": 5})
+    assert remade(world) == {None}

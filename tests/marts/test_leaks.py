@@ -63,7 +63,7 @@ def test_a_leak_stops_the_build(split_world: tuple[Address, Connection], build: 
     connection.execute(LEAKS[test].replace("{pkey}", pkey).encode())
     with pytest.raises(MartError, match=f"the test {test} failed"):
         build(address, select=[test])
-    build(address, select=["int_line_outcomes+"])  # as good as new
+    build(address, full_refresh=True)  # as good as new
     assert connection.execute("select count(*) from marts.fct_interactions").fetchone() == (30,)
 
 
@@ -74,7 +74,7 @@ def test_a_model_that_leaks_stops_the_whole_build(
     project = project_copy()
     model = project / "models" / "intermediate" / "int_user_training.sql"
     text = model.read_text(encoding="utf-8")
-    assert "fct_interactions.split = 'train' and" in text
-    model.write_text(text.replace("fct_interactions.split = 'train' and", ""), encoding="utf-8")
+    assert "int_fresh_outcomes.split = 'train' and" in text
+    model.write_text(text.replace("int_fresh_outcomes.split = 'train' and", ""), encoding="utf-8")
     with pytest.raises(MartError, match="the test assert_"):
         build(address, project=project, target=project.parent / "target")

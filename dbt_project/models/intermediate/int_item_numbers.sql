@@ -4,13 +4,13 @@ with written as (
         false as may_be_bare,
         stg_raw__reviews.item
     from {{ ref("stg_raw__reviews") }} as stg_raw__reviews
-    {{ where_unread("stg_raw__reviews", "review", this) }}
+    {{ where_unread("stg_raw__reviews", "review") }}
     union all
     select distinct
         true as may_be_bare,
         stg_raw__decisions.item
     from {{ ref("stg_raw__decisions") }} as stg_raw__decisions
-    {{ where_unread("stg_raw__decisions", "decision", this) }}
+    {{ where_unread("stg_raw__decisions", "decision") }}
 ),
 
 new_items as (
@@ -18,13 +18,13 @@ new_items as (
         written.may_be_bare,
         written.item
     from written
-    {{ except_numbered() }}
+    {{ except_numbered("written", ["item", "may_be_bare"]) }}
 )
 
 select
     cast(
-        {{ numbers_given() }} + row_number() over (order by new_items.may_be_bare, {{ bytewise("new_items.item") }})
-        as integer
+        {{ numbers_given("item_no") }}
+        + row_number() over (order by new_items.may_be_bare, {{ bytewise("new_items.item") }}) as integer
     ) as item_no,
     new_items.may_be_bare,
     new_items.item

@@ -26,6 +26,9 @@ select
     decided.video_id,
     int_catalogue.video_key,
     decided.match_rule,
-    decided.fault
+    decided.fault,
+    hashtextextended(
+        concat_ws('|', decided.video_id, decided.match_rule, decided.fault, int_catalogue.fingerprint), 0
+    ) as fingerprint
 from decided
 left join {{ ref("int_catalogue") }} as int_catalogue on decided.video_id = int_catalogue.video_id

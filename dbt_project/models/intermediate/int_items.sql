@@ -5,6 +5,7 @@ with named as (
         int_item_numbers.item,
         {{ trimmed("int_item_numbers.item") }} as address
     from {{ ref("int_item_numbers") }} as int_item_numbers
+    where int_item_numbers.item_no > {{ numbers_given("item_no") }}
 ),
 
 unwrapped as materialized (

@@ -4,22 +4,21 @@ with reviews as (
         'review' as source,
         stg_raw__reviews.load_id,
         stg_raw__reviews.line_number,
-        'review:' || nullif({{ trimmed("stg_raw__reviews.reviewer_id") }}, '') as user_key,
+        {{ reviewer_key("stg_raw__reviews.reviewer_id") }} as user_key,
         stg_raw__reviews.item,
         {{ as_stars("stg_raw__reviews.stars") }} as stars,
         cast(null as text) as decision,
         {{ trimmed("stg_raw__reviews.happened_at") }} as happened_at,
         lower({{ trimmed("stg_raw__reviews.split") }}) as split
     from {{ ref("stg_raw__reviews") }} as stg_raw__reviews
-    {{ where_unread("stg_raw__reviews", "review", ref("int_item_numbers")) }}
+    {{ where_unread("stg_raw__reviews", "review") }}
 ),
 
 trimmed_decisions as (
     select
         stg_raw__decisions.load_id,
         stg_raw__decisions.line_number,
-        nullif({{ trimmed("stg_raw__decisions.reviewer_id") }}, '') as reviewer_id,
-        nullif({{ trimmed("stg_raw__decisions.user_id") }}, '') as user_id,
+        {{ decider_key("stg_raw__decisions.reviewer_id", "stg_raw__decisions.user_id") }} as user_key,
         stg_raw__decisions.item,
         coalesce(
             nullif({{ trimmed("stg_raw__decisions.label") }}, ''),
@@ -28,7 +27,7 @@ trimmed_decisions as (
         {{ trimmed("stg_raw__decisions.happened_at") }} as happened_at,
         lower({{ trimmed("stg_raw__decisions.split") }}) as split
     from {{ ref("stg_raw__decisions") }} as stg_raw__decisions
-    {{ where_unread("stg_raw__decisions", "decision", ref("int_item_numbers")) }}
+    {{ where_unread("stg_raw__decisions", "decision") }}
 ),
 
 decisions as (
@@ -36,10 +35,7 @@ decisions as (
         'decision' as source,
         trimmed_decisions.load_id,
         trimmed_decisions.line_number,
-        coalesce(
-            'app:' || {{ as_uuid("trimmed_decisions.user_id") }},
-            'review:' || coalesce(trimmed_decisions.reviewer_id, trimmed_decisions.user_id)
-        ) as user_key,
+        trimmed_decisions.user_key,
         trimmed_decisions.item,
         cast(null as numeric) as stars,
         lower(trimmed_decisions.decision) as decision,
@@ -58,8 +54,8 @@ select
     lines.source,
     lines.load_id,
     lines.line_number,
-    -- what no index can hold is nobody's id
-    {{ bytewise("case when octet_length(lines.user_key) <= 2000 then lines.user_key end") }} as user_key,
+    int_user_numbers.user_no,
+    {{ bytewise("lines.user_key") }} as user_key,
     int_item_numbers.item_no,
     lines.stars,
     lines.decision,
@@ -75,3 +71,4 @@ select
 from lines
 left join {{ ref("int_item_numbers") }} as int_item_numbers
     on lines.item = int_item_numbers.item and (lines.source = 'decision') = int_item_numbers.may_be_bare
+left join {{ ref("int_user_numbers") }} as int_user_numbers on lines.user_key = int_user_numbers.user_key

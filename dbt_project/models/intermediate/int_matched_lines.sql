@@ -4,6 +4,8 @@ with file_lines as (
         int_lines.source = 'review' as is_review,
         int_lines.load_id,
         int_lines.line_number,
+        -- 0 is nobody
+        coalesce(int_user_links.app_no, int_lines.user_no, 0) as user_no,
         coalesce(int_user_links.app_key, int_lines.user_key) as user_key,
         int_lines.item_no,
         int_lines.stars,
@@ -16,7 +18,7 @@ with file_lines as (
         case when int_lines.item_no is null then 'no_content_id' else int_item_videos.fault end as item_fault
     from {{ ref("int_lines") }} as int_lines
     left join {{ ref("int_item_videos") }} as int_item_videos on int_lines.item_no = int_item_videos.item_no
-    left join {{ ref("int_user_links") }} as int_user_links on int_lines.user_key = int_user_links.reviewer_key
+    left join {{ ref("int_user_links") }} as int_user_links on int_lines.user_no = int_user_links.reviewer_no
 ),
 
 app_lines as (
@@ -26,7 +28,8 @@ app_lines as (
         -- the live table is younger than any file, and its decisions younger than the likes of its first days
         cast(null as bigint) as load_id,
         cast(case stg_app__decisions.app_table when 'likes' then 1 else 2 end as bigint) as line_number,
-        'app:' || stg_app__decisions.user_id as user_key,
+        coalesce(int_user_numbers.user_no, 0) as user_no,
+        int_user_numbers.user_key,
         cast(null as integer) as item_no,
         cast(null as numeric) as stars,
         lower({{ trimmed("stg_app__decisions.decision") }}) as decision,
@@ -40,6 +43,8 @@ app_lines as (
             when int_catalogue.video_id is null then 'unknown_video'
         end as item_fault
     from {{ ref("stg_app__decisions") }} as stg_app__decisions
+    left join {{ ref("int_user_numbers") }} as int_user_numbers
+        on 'app:' || stg_app__decisions.user_id = int_user_numbers.user_key
     left join {{ ref("int_catalogue") }} as int_catalogue on stg_app__decisions.video_id = int_catalogue.video_id
 ),
 
@@ -82,6 +87,7 @@ select
     labelled.is_review,
     labelled.load_id,
     labelled.line_number,
+    labelled.user_no,
     labelled.user_key,
     labelled.item_no,
     labelled.stars,

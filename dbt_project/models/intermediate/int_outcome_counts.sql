@@ -1,15 +1,22 @@
+with counted as (
+    select
+        int_user_outcomes.source,
+        int_user_outcomes.load_id,
+        int_user_outcomes.outcome,
+        sum(int_user_outcomes.n_rows) as n_rows,
+        min(int_user_outcomes.first_line) as first_line
+    from {{ ref("int_user_outcomes") }} as int_user_outcomes
+    group by int_user_outcomes.source, int_user_outcomes.load_id, int_user_outcomes.outcome
+)
+
 select
-    int_line_outcomes.source,
-    int_line_outcomes.load_id,
-    int_line_outcomes.outcome,
-    count(*) as n_rows,
-    min(int_line_outcomes.line_number) as line_number,
-    -- the item of that first line: line and item in one number, the line above
-    cast(
-        min((int_line_outcomes.line_number << 32) + int_line_outcomes.item_no) & 4294967295 as integer
-    ) as item_no
-from {{ ref("int_line_outcomes") }} as int_line_outcomes
-group by int_line_outcomes.source, int_line_outcomes.load_id, int_line_outcomes.outcome
+    counted.source,
+    nullif(counted.load_id, 0) as load_id,
+    counted.outcome,
+    cast(counted.n_rows as bigint) as n_rows,
+    counted.first_line >> 32 as line_number,
+    cast(nullif(counted.first_line & 4294967295, 0) as integer) as item_no
+from counted
 union all
 select
     stg_raw__loads.source,

@@ -10,21 +10,23 @@ with eligible as (
 
 -- only these can break a rule: everything below looks at a few users, however many there are
 busy_users as (
-    select int_lines.user_key
+    select int_lines.user_no
     from {{ ref("int_lines") }} as int_lines
-    group by int_lines.user_key
+    group by int_lines.user_no
     having count(*) >= {{ thresholds | min if thresholds else "null" }}
     union
-    select int_user_links.app_key as user_key
+    select int_user_links.app_no as user_no
     from {{ ref("int_user_links") }} as int_user_links
     union
-    select 'app:' || stg_app__decisions.user_id as user_key
+    select int_user_numbers.user_no
     from {{ ref("stg_app__decisions") }} as stg_app__decisions
+    inner join {{ ref("int_user_numbers") }} as int_user_numbers
+        on 'app:' || stg_app__decisions.user_id = int_user_numbers.user_key
 ),
 
 events as (
     select
-        eligible.user_key,
+        eligible.user_no,
         eligible.video_id,
         eligible.is_review,
         eligible.stars,
@@ -32,37 +34,37 @@ events as (
         eligible.occurred_at,
         int_catalogue.maker
     from eligible
-    inner join busy_users on eligible.user_key = busy_users.user_key
+    inner join busy_users on eligible.user_no = busy_users.user_no
     inner join {{ ref("int_catalogue") }} as int_catalogue on eligible.video_id = int_catalogue.video_id
 ),
 
 minutes as (
     select
-        events.user_key,
+        events.user_no,
         count(distinct events.video_id) as n_events
     from events
     where events.occurred_at is not null
-    group by events.user_key, date_trunc('minute', events.occurred_at)
+    group by events.user_no, date_trunc('minute', events.occurred_at)
     having count(distinct events.occurred_at) > 1
 ),
 
 bursts as (
     select
-        minutes.user_key,
+        minutes.user_no,
         max(minutes.n_events) || ' events in one minute' as reason
     from minutes
-    group by minutes.user_key
+    group by minutes.user_no
     having max(minutes.n_events) >= {{ var("suspicious_events_per_minute") or "null" }}
 ),
 
 one_rating as (
     select
-        events.user_key,
+        events.user_no,
         min(events.stars) as stars,
         count(distinct events.video_id) as n_reviews
     from events
     where events.is_review
-    group by events.user_key
+    group by events.user_no
     having
         count(distinct events.video_id) >= {{ var("suspicious_identical_stars") or "null" }}
         and min(events.stars) = max(events.stars)
@@ -71,7 +73,7 @@ one_rating as (
 -- what is usual is taken from everybody: where all reviews have five stars, five stars say nothing
 identical_stars as (
     select
-        one_rating.user_key,
+        one_rating.user_no,
         'all ' || one_rating.n_reviews || ' reviews have ' || trim_scale(one_rating.stars) || ' stars' as reason
     from one_rating
     where {{ var("suspicious_identical_stars_usual") }} > (
@@ -91,18 +93,18 @@ makers as (
 
 likes as (
     select
-        events.user_key,
+        events.user_no,
         events.maker,
         count(distinct events.video_id) as n_likes,
-        sum(count(distinct events.video_id)) over (partition by events.user_key) as n_likes_of_user
+        sum(count(distinct events.video_id)) over (partition by events.user_no) as n_likes_of_user
     from events
     where events.label = 1
-    group by events.user_key, events.maker
+    group by events.user_no, events.maker
 ),
 
 one_maker as (
     select
-        likes.user_key,
+        likes.user_no,
         round(100 * likes.n_likes / likes.n_likes_of_user) || ' % of ' || likes.n_likes_of_user
         || ' likes are for maker ' || likes.maker as reason
     from likes
@@ -122,7 +124,9 @@ reasons as (
 )
 
 select
-    reasons.user_key,
+    reasons.user_no,
+    int_user_numbers.user_key,
     string_agg(reasons.reason, '; ' order by reasons.reason) as suspicion_reason
 from reasons
-group by reasons.user_key
+inner join {{ ref("int_user_numbers") }} as int_user_numbers on reasons.user_no = int_user_numbers.user_no
+group by reasons.user_no, int_user_numbers.user_key

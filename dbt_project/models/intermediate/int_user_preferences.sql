@@ -1,18 +1,13 @@
-with likes as (
+with counted as (
     select
-        int_user_training.user_no,
-        unnest(int_user_training.liked_video_ids) as video_id
-    from {{ ref("int_user_training") }} as int_user_training
-),
-
-counted as (
-    select
-        likes.user_no,
+        int_fresh_outcomes.user_no,
         int_video_traits.trait_no,
         count(*) as n_likes
-    from likes
-    inner join {{ ref("int_video_traits") }} as int_video_traits on likes.video_id = int_video_traits.video_id
-    group by likes.user_no, int_video_traits.trait_no
+    from {{ ref("int_fresh_outcomes") }} as int_fresh_outcomes
+    inner join {{ ref("int_video_traits") }} as int_video_traits
+        on int_fresh_outcomes.video_id = int_video_traits.video_id
+    where int_fresh_outcomes.split = 'train' and int_fresh_outcomes.label = 1
+    group by int_fresh_outcomes.user_no, int_video_traits.trait_no
 ),
 
 -- Most liked first, then by name, which is what the traits' numbers follow. Two numbers in one bigint,
@@ -36,11 +31,10 @@ best as materialized (
 )
 
 select
-    int_user_training.user_key,
+    best.user_no,
     array_remove(array[tag_1.name, tag_2.name, tag_3.name], null) as preferred_tags,
     array_remove(array[maker_1.name, maker_2.name, maker_3.name], null) as preferred_makers
-from {{ ref("int_user_training") }} as int_user_training
-inner join best on int_user_training.user_no = best.user_no
+from best
 left join {{ ref("int_traits") }} as tag_1
     on (best.tags[1] & 4294967295) = tag_1.trait_no
 left join {{ ref("int_traits") }} as tag_2

@@ -1,26 +1,26 @@
--- in the order of fct_interactions' key, so that no million of rows is sorted again
 with described as (
     select
-        fct_interactions.user_key,
+        int_fresh_outcomes.user_no,
         array_agg(
-            fct_interactions.video_id
-            order by fct_interactions.occurred_at desc nulls last, fct_interactions.video_id asc
-        ) filter (where fct_interactions.split = 'train' and fct_interactions.label = 1) as liked_video_ids,
+            int_fresh_outcomes.video_id
+            order by int_fresh_outcomes.occurred_at desc nulls last, int_fresh_outcomes.video_id asc
+        ) filter (where int_fresh_outcomes.split = 'train' and int_fresh_outcomes.label = 1) as liked_video_ids,
         array_agg(
-            fct_interactions.video_id
-            order by fct_interactions.occurred_at desc nulls last, fct_interactions.video_id asc
-        ) filter (where fct_interactions.split = 'train' and fct_interactions.label = 0) as disliked_video_ids,
-        min(fct_interactions.occurred_at) filter (where fct_interactions.split = 'train') as first_at,
-        max(fct_interactions.occurred_at) filter (where fct_interactions.split = 'train') as last_at,
-        avg(int_catalogue.price) filter (where fct_interactions.split = 'train' and fct_interactions.label = 1)
+            int_fresh_outcomes.video_id
+            order by int_fresh_outcomes.occurred_at desc nulls last, int_fresh_outcomes.video_id asc
+        ) filter (where int_fresh_outcomes.split = 'train' and int_fresh_outcomes.label = 0) as disliked_video_ids,
+        min(int_fresh_outcomes.occurred_at) filter (where int_fresh_outcomes.split = 'train') as first_at,
+        max(int_fresh_outcomes.occurred_at) filter (where int_fresh_outcomes.split = 'train') as last_at,
+        avg(int_catalogue.price) filter (where int_fresh_outcomes.split = 'train' and int_fresh_outcomes.label = 1)
             as price_preference
-    from {{ ref("fct_interactions") }} as fct_interactions
-    inner join {{ ref("int_catalogue") }} as int_catalogue on fct_interactions.video_id = int_catalogue.video_id
-    group by fct_interactions.user_key
+    from {{ ref("int_fresh_outcomes") }} as int_fresh_outcomes
+    inner join {{ ref("int_catalogue") }} as int_catalogue on int_fresh_outcomes.video_id = int_catalogue.video_id
+    where int_fresh_outcomes.outcome in ('used', 'seen_only')
+    group by int_fresh_outcomes.user_no
 )
 
 select
     described.*,
-    -- a small number to sort by, where there are more traits than interactions
-    row_number() over (order by described.user_key) as user_no
+    int_user_numbers.user_key
 from described
+inner join {{ ref("int_user_numbers") }} as int_user_numbers on described.user_no = int_user_numbers.user_no

@@ -7,19 +7,25 @@ with training as (
     from {{ ref("int_user_training") }} as int_user_training
 ),
 
+suspicious_users as (
+    select int_suspicious_users.*
+    from {{ ref("int_suspicious_users") }} as int_suspicious_users
+    where true {{ and_has_changed("int_suspicious_users.user_no") }}
+),
+
 users as (
     select
-        coalesce(training.user_key, int_suspicious_users.user_key) as user_key,
+        coalesce(training.user_no, suspicious_users.user_no) as user_no,
+        coalesce(training.user_key, suspicious_users.user_key) as user_key,
         coalesce(training.n_likes, 0) as n_likes,
         coalesce(training.n_dislikes, 0) as n_dislikes,
         training.first_at,
         training.last_at,
         cast(training.price_preference as real) as price_preference,
-        int_suspicious_users.user_key is not null as is_suspicious,
-        int_suspicious_users.suspicion_reason
+        suspicious_users.user_no is not null as is_suspicious,
+        suspicious_users.suspicion_reason
     from training
-    full join {{ ref("int_suspicious_users") }} as int_suspicious_users
-        on training.user_key = int_suspicious_users.user_key
+    full join suspicious_users on training.user_no = suspicious_users.user_no
 )
 
 select
@@ -46,6 +52,6 @@ select
     int_app_usage.session_frequency
 from users
 left join {{ ref("int_user_preferences") }} as int_user_preferences
-    on users.user_key = int_user_preferences.user_key
+    on users.user_no = int_user_preferences.user_no
 left join {{ ref("int_app_usage") }} as int_app_usage
     on users.user_key = 'app:' || int_app_usage.app_user_id

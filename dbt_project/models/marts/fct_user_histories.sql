@@ -8,3 +8,4 @@ select
     coalesce(training.disliked_video_ids[1:{{ var("history_length") }}], '{}') as disliked_video_ids
 from {{ ref("dim_users") }} as dim_users
 left join training on dim_users.user_key = training.user_key
+where true {{ and_has_changed("dim_users.user_key", key="user_key") }}

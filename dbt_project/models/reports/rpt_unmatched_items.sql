@@ -1,14 +1,14 @@
 with unmatched as (
     select
-        int_line_outcomes.source,
-        int_line_outcomes.outcome,
-        int_line_outcomes.item_no,
+        int_matched_lines.source,
+        int_matched_lines.fault as outcome,
+        int_matched_lines.item_no,
         count(*) as n_rows
-    from {{ ref("int_line_outcomes") }} as int_line_outcomes
+    from {{ ref("int_matched_lines") }} as int_matched_lines
     where
-        int_line_outcomes.outcome in ('no_content_id', 'unknown_video', 'ambiguous')
-        and int_line_outcomes.item_no is not null
-    group by int_line_outcomes.source, int_line_outcomes.outcome, int_line_outcomes.item_no
+        int_matched_lines.fault in ('no_content_id', 'unknown_video', 'ambiguous')
+        and int_matched_lines.item_no is not null
+    group by int_matched_lines.source, int_matched_lines.fault, int_matched_lines.item_no
 )
 
 select
