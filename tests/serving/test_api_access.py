@@ -127,11 +127,12 @@ def test_search_path_tricks_change_nothing(serving: Connection, world: World) ->
 def test_every_function_pins_its_search_path(serving: Connection) -> None:
     """Supabase's advisor rule 0011."""
     rows = serving.execute(
-        "select oid::regprocedure::text from pg_proc"
-        " where (pronamespace = 'recsys'::regnamespace or (pronamespace = 'public'::regnamespace and prosecdef))"
-        " and not coalesce(proconfig @> array['search_path=\"\"'], false)"
-    )
-    assert rows.fetchall() == []
+        "select p.oid::regprocedure::text from pg_proc p where pronamespace in"
+        " ('recsys'::regnamespace, 'public'::regnamespace)"
+        " and not coalesce(array_to_string(proconfig, ',') like '%search_path=%', false)"
+        " and not exists (select from pg_depend where objid = p.oid and deptype = 'e')"
+    ).fetchall()
+    assert rows == []
 
 
 def test_no_row_is_asked_about_twice(serving: Connection) -> None:
