@@ -58,6 +58,17 @@ def test_what_is_read_is_what_is_there(empty_database: Address) -> None:
     assert rows.weight.tolist() == [0.5, 1.0, 0.0, 1.0]
 
 
+def test_each_process_reads_its_users_under_the_same_numbers(empty_database: Address) -> None:
+    whole = read(empty_database).interactions
+    with connect(empty_database) as connection:
+        parts = [read_mart(connection, (rank, 2)) for rank in range(2)]
+    for rank, part in enumerate(parts):
+        expected = whole.where(whole.user_index % 2 == rank)
+        for name, column in vars(part.interactions).items():
+            np.testing.assert_array_equal(column, getattr(expected, name))
+        assert len(part.user_keys) == 3
+
+
 def test_many_rows_cross_the_blocks_of_the_stream_whole(empty_database: Address) -> None:
     n = 3 * (1 << 22) // TUPLE_DTYPE.itemsize
     mart = read(

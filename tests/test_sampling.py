@@ -1,13 +1,15 @@
 """A step's users, targets and candidates: what must never meet does not."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
 from trainer.errors import UsageError
 from trainer.hard_negatives import mine
-from trainer.histories import Pairs
+from trainer.histories import Histories, Pairs
 from trainer.losses import NEVER
-from trainer.sampling import Sampler, batches, parse_mixture
+from trainer.sampling import Batch, Sampler, batches, parse_mixture, user_groups
 
 
 def ragged(*lists: list[int]) -> Pairs:
@@ -20,9 +22,15 @@ LIKES = ragged([0, 1, 2, 3, 4], [5], [], [2, 6])
 DISLIKES = ragged([9], [], [], [8])
 
 
+def epoch_of(likes_per_batch: int, held_out: tuple[float, float], seed: int) -> Iterator[Batch]:
+    rng = np.random.default_rng(seed)
+    histories = Histories(LIKES, DISLIKES, np.zeros((4, 0), np.float32))
+    return batches(histories, user_groups(LIKES, likes_per_batch, rng), held_out, rng)
+
+
 def test_a_target_is_never_in_its_own_history() -> None:
     for seed in range(50):
-        for batch in batches(LIKES, DISLIKES, 4, (0.1, 0.9), np.random.default_rng(seed)):
+        for batch in epoch_of(4, (0.1, 0.9), seed):
             inputs = set(zip(batch.inputs.rows, batch.inputs.items, strict=True))
             targets = set(zip(batch.targets.rows, batch.targets.items, strict=True))
             assert not inputs & targets
@@ -31,14 +39,12 @@ def test_a_target_is_never_in_its_own_history() -> None:
 
 
 def test_an_epoch_shows_every_user_with_a_like_once() -> None:
-    seen = np.concatenate(
-        [batch.users for batch in batches(LIKES, DISLIKES, 3, (0.2, 0.8), np.random.default_rng(1))]
-    )
+    seen = np.concatenate([batch.users for batch in epoch_of(3, (0.2, 0.8), 1)])
     assert sorted(seen) == [0, 1, 3]
 
 
 def test_a_dislike_of_the_batch_weighs_nothing_for_the_others() -> None:
-    batch = next(batches(LIKES, DISLIKES, 100, (0.5, 0.5), np.random.default_rng(0)))
+    batch = next(epoch_of(100, (0.5, 0.5), 0))
     popularity = np.bincount(LIKES.items, minlength=10) / len(LIKES.items)
     drawn = Sampler({"popular": 1.0}, 50, popularity).draw(batch, np.random.default_rng(0))
     assert (drawn.log_weights[np.isin(drawn.items, [8, 9])] == NEVER).all()

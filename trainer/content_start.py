@@ -1,7 +1,8 @@
-"""What content says of a video's vectors, before training: a ridge regression of the start on the features.
+"""What content says of a video's vectors: ridge regression of the vectors of known videos on their features.
 
-So a video that nobody has rated begins where videos of its maker, tags, performers and words are: the little
-liked ones above all, which it is like in this as well.
+So a video that nobody has rated stands where videos of its maker, tags, performers and words stand, in all
+coordinates: taste, popularity, likeness, and what it says in a history. Its popularity is what videos of its
+kind came to, those that people passed over included.
 """
 
 import numpy as np
@@ -12,15 +13,20 @@ import torch
 from trainer.features import ItemFeatures
 from trainer.linear import ridge
 
-PENALTY = 20.0  # videos a value must be seen on before it is believed about as much as the mean
+# Both tried on a tenth of the videos withheld, movietweetings and movielens, each 2 to 32 and 0 to 20: a
+# smaller penalty ranks the withheld higher in the whole catalogue, a larger one better among themselves.
+PENALTY = 4.0  # videos a value must be seen on before it is believed about as much as the mean
+HALF_BELIEVED = 10.0  # likes at which a video's own vector counts half of what it may at most
 
 
 def fit_content(
     features: ItemFeatures, targets: torch.Tensor, n_likes: npt.NDArray[np.integer]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """(category table [G + 1, T], dense table [E, T]) whose sums come nearest to the targets [N, T].
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(mean [T], category table [G + 1, T], dense table [E, T]): mean + their sums come nearest to the
+    targets [N, T].
 
-    A video with n likes [N] weighs 1 / n, so that the many likes of a few do not speak for those with none.
+    A video with n likes [N] weighs (n + 1) / (n + 1 + HALF_BELIEVED): what one like says is mostly noise, and
+    what nobody liked still shows how little its kind is liked.
     """
     index, weight = features.category_index.numpy(), features.category_weight.numpy()
     n = len(index)
@@ -28,8 +34,12 @@ def fit_content(
     rows = np.repeat(np.arange(n), index.shape[1])
     categories = sp.csr_matrix((weight.ravel(), (rows, index.ravel())), shape=(n, n_categories))
     matrix = sp.csr_matrix(sp.hstack([categories, sp.csr_matrix(features.dense.numpy())]), dtype=np.float32)
-    root = np.sqrt(1 / np.maximum(n_likes, 1)).astype(np.float32)
+    belief = ((n_likes + 1) / (n_likes + 1 + HALF_BELIEVED)).astype(np.float32)
+    belief /= belief.mean()
+    wanted = targets.numpy().astype(np.float32)
+    mean = (belief[:, None] * wanted).mean(axis=0)
+    root = np.sqrt(belief)
     weighted = sp.csr_matrix(sp.diags(root) @ matrix, dtype=np.float32)
-    w = torch.from_numpy(ridge(weighted, targets.numpy().astype(np.float32) * root[:, None], PENALTY))
+    w = torch.from_numpy(ridge(weighted, (wanted - mean) * root[:, None], PENALTY))
     w[0] = 0  # padding
-    return w[:n_categories], w[n_categories:]
+    return torch.from_numpy(mean), w[:n_categories], w[n_categories:]

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import torch
 
 from trainer.errors import ModelMismatchError
-from trainer.mart import LIKE, TRAIN, Catalogue, Mart
+from trainer.held_out import usable_rows
+from trainer.mart import TRAIN, Catalogue, Mart
 from trainer.text import TextEncoder, fit_text
 
 SINGLE = ("maker", "label", "series", "director", "genre")
@@ -29,7 +30,7 @@ class ItemFeatures:
     """Tensors of N videos. Index 0 of ids and categories means: unknown, nothing."""
 
     id_index: torch.Tensor
-    """[N] int64: row of the id tables; 0 for a video without a like in the training split."""
+    """[N] int64: row of the id tables; 0 for a video nobody has rated or seen in the training split."""
     category_index: torch.Tensor
     """[N, L] int64 into the one table of all categories; 0 = padding."""
     category_weight: torch.Tensor
@@ -98,13 +99,14 @@ class Vocabularies:
 def fit_vocabularies(
     mart: Mart, mask: npt.NDArray[np.bool_] | None = None, *, use_content: bool = True
 ) -> Vocabularies:
-    """Values, statistics and text weights of the videos with a like in the training split.
+    """Values, statistics and text weights of the videos with a row that training may see.
 
+    One that people saw and nobody liked is known too: that is why it ranks below one nobody has met yet.
     `mask` narrows the interactions further (the held-out tenth of early stopping).
     """
     rows, catalogue = mart.interactions, mart.catalogue
-    likes = (rows.label == LIKE) & (rows.split == TRAIN)
-    known = np.unique(rows.item_index[likes if mask is None else likes & mask])
+    train = rows.split == TRAIN
+    known = np.unique(rows.item_index[usable_rows(mart, train if mask is None else train & mask)])
     videos = {catalogue.video_ids[i]: row for row, i in enumerate(known, start=1)}
     categories = {}
     for group in SINGLE + MULTIPLE if use_content else ():

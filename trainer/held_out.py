@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from trainer.mart import TEST, TRAIN, VAL, Interactions, Mart
+from trainer.mart import SEEN_ONLY, TEST, TRAIN, VAL, Interactions, Mart
 
 Mask = npt.NDArray[np.bool_]
 Shape = Literal["random", "each user's last", "after a date"]
@@ -24,6 +24,19 @@ def held_out_rows(mart: Mart) -> Mask:
     if shape == "after a date":
         return _after_a_date(rows)
     return _each_users_last(rows, len(mart.user_keys)) if shape == "each user's last" else hashed_tenth(mart)
+
+
+def usable_rows(mart: Mart, mask: Mask) -> Mask:
+    """The training rows of `mask`, and what was seen without a label as far as no holdout hides in it.
+
+    Seen-only rows have no split. They join only where the split is ours (then no seen row is in a holdout)
+    and not from after the training rows; a split that came with the file may have held them out.
+    """
+    rows = mart.interactions
+    newest = np.max(rows.occurred_at[mask & ~np.isnan(rows.occurred_at)], initial=-np.inf)
+    seen = (rows.label == SEEN_ONLY) & ~(rows.occurred_at > newest) & ~rows.is_file_split.any()
+    usable: Mask = (mask & (rows.split == TRAIN)) | seen
+    return usable
 
 
 def holdout_shape(rows: Interactions) -> Shape:

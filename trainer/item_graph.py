@@ -4,7 +4,7 @@ The arithmetic of ItemTower and TextEncoder, but for the hashing of n-grams, whi
 
     text    = normalise((1 + ln count) idf) @ projection
     [c; c'] = Σ weight category + [numbers; text] @ dense
-    item_vector = normalise(id + c),  history_vector = id' + c'      (id, id' of row 0 for a new video)
+    item_vector = fill(id + c),  history_vector = id' + c'      (id, id' of row 0 for a new video)
 """
 
 from typing import Any
@@ -12,11 +12,20 @@ from typing import Any
 import numpy as np
 import torch
 
+from trainer import half_bytes
 from trainer.features import Vocabularies
 from trainer.onnx_graph import Constants, Graph
-from trainer.precision import GRAPH_BYTES, LIMIT_BYTES, SCALE_BYTES, Precision, Table, fit_tables
+from trainer.precision import (
+    GRAPH_BYTES,
+    LIMIT_BYTES,
+    MIN_COORDINATES,
+    SCALE_BYTES,
+    Precision,
+    Table,
+    fit_tables,
+)
 from trainer.text import TextEncoder
-from trainer.towers import ItemTower
+from trainer.towers import LONGEST_SCORE, ItemTower
 
 # An id outside the table, negative or too large, becomes 0: a video training did not know.
 CLAMP = """
@@ -25,8 +34,7 @@ CLAMP = """
     {name}_known = And ({name}_from_start, {name}_to_end)
     {name}_row = Where ({name}_known, {name}, zero)"""
 ROWS = """
-    {name}_codes = Gather <axis = 0> ({name}_table, id_index_row)
-    {name}_rows = Cast <to = 1> ({name}_codes)"""
+    {name}_codes = Gather <axis = 0> ({name}_table, id_index_row)"""
 SCALED_ROWS = """
     {name}_scale = Gather <axis = 0> ({name}_scales, id_index_row)
     {name}_scale_column = Unsqueeze ({name}_scale, last_axis)
@@ -35,8 +43,7 @@ CATEGORIES = """
     category_used = Greater (category_index_row, zero)
     category_mask = Cast <to = 1> (category_used)
     category_known = Mul (category_weight, category_mask)
-    category_codes = Gather <axis = 0> (category_table, category_index_row)
-    category_vectors = Cast <to = 1> (category_codes){scaling}
+    category_codes = Gather <axis = 0> (category_table, category_index_row){decoding}{scaling}
     category_share_row = Unsqueeze ({share}, last_axis)
     category_sum_row = MatMul (category_share_row, category_vectors)
     {summed} = Squeeze (category_sum_row, last_axis)"""
@@ -70,6 +77,20 @@ NORMALISE = """
     item_length = ReduceL2 <keepdims = 1> (item_raw, last_axis)
     item_safe_length = Max (item_length, tiny)
     item_vector = Div (item_raw, item_safe_length)"""
+FILL = """
+    ranked_raw, alike_raw = Split <axis = 1> (item_raw, fill_parts)
+    ranked_length = ReduceL2 <keepdims = 1> (ranked_raw, last_axis)
+    ranked_excess = Div (ranked_length, longest_score)
+    ranked_scale = Max (ranked_excess, one)
+    ranked = Div (ranked_raw, ranked_scale)
+    ranked_square = ReduceSumSquare <keepdims = 1> (ranked, last_axis)
+    left_square = Sub (one, ranked_square)
+    left = Sqrt (left_square)
+    alike_length = ReduceL2 <keepdims = 1> (alike_raw, last_axis)
+    alike_safe_length = Max (alike_length, tiny)
+    alike_unit = Div (alike_raw, alike_safe_length)
+    alike = Mul (alike_unit, left)
+    item_vector = Concat <axis = 1> (ranked, alike)"""
 
 
 def item_graph(
@@ -83,8 +104,8 @@ def item_graph(
     """id_index, category_index, category_weight, numbers, text_buckets, text_counts -> both item vectors.
 
     Inputs a model was trained without are left out. `n_slots` is L of ItemFeatures. Text comes as hashed
-    n-grams with how often each occurs, 0 for padding. Where a large catalogue leaves the ids less than a
-    quarter of their coordinates, or without `keeps_ids`, they are left out (`coordinates` 0): the vectors of
+    n-grams with how often each occurs, 0 for padding. Where a large catalogue leaves the ids less than half
+    a byte for every other coordinate, or without `keeps_ids`, they are left out (`coordinates` 0): the vectors of
     trained videos are in the score model and in Postgres, this file is for those that came later. Beside the
     graph: how the ids are kept, and how the categories are, None without any.
     """
@@ -104,7 +125,8 @@ def item_graph(
     room = limit_bytes - GRAPH_BYTES - sum(array.nbytes for array in constants.values())
     pair = [_array(tower.id_embedding_ID), _array(tower.id_history_ID)]
     d = pair[0].shape[1]
-    if keeps_ids and room >= (d // 4 + SCALE_BYTES) * 2 * len(pair[0]) + 2 * d * d * 4:
+    fewest = max(d // 2, MIN_COORDINATES)
+    if keeps_ids and room >= (fewest // 2 + SCALE_BYTES) * 2 * len(pair[0]) + 2 * d * fewest * 4:
         tables, precision = fit_tables(pair, room)
     else:
         tables, precision = [Table(rows[:1]) for rows in pair], Precision("float32", 0)
@@ -113,7 +135,10 @@ def item_graph(
         constants |= _stored(name, table)
         nodes += _id_rows(name, table, tower.has_content)
     outputs = [f"float[batch,{d}] item_vector", f"float[batch,{d}] history_vector"]
-    nodes += NORMALISE + "\n    history_vector = Identity (history_raw)"
+    if tower.n_ranked:
+        constants["longest_score"] = np.array(LONGEST_SCORE, np.float32)
+        constants["fill_parts"] = np.array([tower.n_ranked, d - tower.n_ranked], np.int64)
+    nodes += (FILL if tower.n_ranked else NORMALISE) + "\n    history_vector = Identity (history_raw)"
     return Graph("item_tower", inputs, outputs, nodes, constants), precision, of_categories
 
 
@@ -143,11 +168,19 @@ def _content(
 def _categories(table: Table) -> str:
     scaled, turned = table.scales is not None, table.axes is not None
     nodes = CATEGORIES.format(
+        decoding=_decoding("category_vectors", "category_codes", table),
         scaling=CATEGORY_SCALING if scaled else "",
         share="category_share" if scaled else "category_known",
         summed="category_turned" if turned else "category_sum",
     )
     return CLAMP.format(name="category_index") + nodes + (CATEGORY_TURNING if turned else "")
+
+
+def _decoding(name: str, codes: str, table: Table) -> str:
+    """Codes as they were gathered -> floats."""
+    if table.is_packed:
+        return half_bytes.NODES.format(name=name, codes=codes)
+    return f"\n    {name} = Cast <to = 1> ({codes})"
 
 
 def _stored(name: str, table: Table) -> Constants:
@@ -171,7 +204,8 @@ def _text(text: TextEncoder) -> Constants:
 
 
 def _id_rows(name: str, table: Table, has_content: bool) -> str:
-    nodes, rows = ROWS.format(name=name), f"{name}_rows"
+    rows = f"{name}_rows"
+    nodes = ROWS.format(name=name) + _decoding(rows, f"{name}_codes", table)
     if table.scales is not None:
         nodes, rows = nodes + SCALED_ROWS.format(name=name), f"{name}_scaled"
     if table.axes is not None:
@@ -190,6 +224,7 @@ def _scalars() -> Constants:
         "one": np.array(1, np.float32),
         "tiny": np.array(1e-12, np.float32),  # torch.nn.functional.normalize's own
         "last_axis": np.array([1], np.int64),
+        **half_bytes.CONSTANTS,
     }
 
 

@@ -10,50 +10,80 @@ from torch.nn import functional
 from trainer.content_start import fit_content
 from trainer.features import ItemFeatures
 from trainer.histories import Pairs
-from trainer.towers import TwoTowers
+from trainer.towers import LONGEST_SCORE, TwoTowers, at_most
 from trainer.warm_start import Start
 
 
 @torch.no_grad()
 def write_start(towers: TwoTowers, features: ItemFeatures, start: Start, likes: Pairs) -> None:
-    """The start into the towers."""
-    tower = towers.item_tower
-    tower.id_embedding_ID[0], tower.id_history_ID[0] = torch.from_numpy(start.unknown).chunk(2)
-    towers.user_tower.skip.bias.copy_(torch.from_numpy(start.bias))
-    tables = np.concatenate([start.embedding, start.history], axis=1)
-    write_videos(towers, features, torch.from_numpy(tables), likes)
+    """The start into the towers.
 
-
-@torch.no_grad()
-def write_videos(towers: TwoTowers, features: ItemFeatures, tables_N2D: torch.Tensor, likes: Pairs) -> None:
-    """Vectors of known videos into the item tower: content explains what it can, the id rows hold the rest.
-
-    Where row 0, the unknown video, is long, content explains nothing: those coordinates are popularity, which
-    an unrated video has not, and the one that keeps its length near one. Without it, normalising would blow
-    up what content guesses, and unrated videos would crowd the top (measured: NDCG@20 .262 instead of .281).
+    A video with a like keeps its own vector: the closed form has shrunk it by its likes already. Adding
+    content to it by k / (n + k), k = 10, lowered the validation from .142 to .130 (movietweetings, random).
     """
+    towers.user_tower.skip.bias.copy_(torch.from_numpy(start.bias))
+    tables_N2D = torch.from_numpy(np.concatenate([start.embedding, start.history], axis=1))
+    if towers.n_ranked:
+        leave_room(tables_N2D[:, : towers.dim], towers.n_ranked)
+        tables_N2D[:, : towers.dim] = parted(tables_N2D[:, : towers.dim], towers.n_ranked)
+    write_content(towers, features, tables_N2D, likes)
+    # what nobody liked has been in no history: there it speaks as its kind does
+    unheard = torch.from_numpy(np.bincount(likes.items, minlength=len(features)) == 0)
     tower = towers.item_tower
-    known = features.id_index > 0
+    of_kind_ND = tower.id_history_ID[0].expand(len(features), -1)
     if tower.has_content:
-        unknown = torch.cat([tower.id_embedding_ID[0], tower.id_history_ID[0]])
-        targets = (tables_N2D[known] - unknown) * (unknown.abs() < 1e-6)
-        n_likes = np.bincount(likes.items, minlength=len(features))[known.numpy()]
-        category, dense = fit_content(features.take(torch.nonzero(known).ravel()), targets, n_likes)
-        tower.category_G2D[: len(category)] = category
-        tower.dense_E2D.copy_(dense)
-        tables_N2D = tables_N2D - tower.content(features)
-    tower.id_embedding_ID[features.id_index[known]] = tables_N2D[known, : towers.dim]
-    tower.id_history_ID[features.id_index[known]] = tables_N2D[known, towers.dim :]
+        of_kind_ND = of_kind_ND + tower.content(features)[:, towers.dim :]
+    tables_N2D[unheard, towers.dim :] = of_kind_ND[unheard]
+    write_ids(towers, features, tables_N2D)
+
+
+def leave_room(v_ND: torch.Tensor, n_ranked: int) -> None:
+    """Scores no longer than a vector can hold, all by one factor, so that no order changes; in place."""
+    ranked, alike = v_ND[:, :n_ranked], v_ND[:, n_ranked:]
+    ranked *= LONGEST_SCORE / max(float(ranked.norm(dim=1).max()), LONGEST_SCORE)
+    alike[alike.norm(dim=1) < 1e-2] = alike.mean(dim=0)
+
+
+def parted(v_ND: torch.Tensor, n_ranked: int) -> torch.Tensor:
+    """The vectors as `fill` reads them: scores cut to their longest, likeness as a direction."""
+    return torch.cat(
+        [at_most(v_ND[:, :n_ranked], LONGEST_SCORE), functional.normalize(v_ND[:, n_ranked:])], 1
+    )
 
 
 @torch.no_grad()
 def refit_content(towers: TwoTowers, features: ItemFeatures, likes: Pairs) -> None:
     """Content from the vectors as training left them; the vectors of known videos stay as they are."""
     tower = towers.item_tower
-    if not tower.has_content:
-        return
-    ids = torch.cat([tower.id_embedding_ID, tower.id_history_ID], dim=1)[features.id_index]
-    totals_N2D = ids + tower.content(features)
-    v_ND = functional.normalize(totals_N2D[:, : towers.dim], dim=1)
-    tables_N2D = torch.cat([v_ND, totals_N2D[:, towers.dim :]], dim=1)
-    write_videos(towers, features, tables_N2D, likes)
+    tables_N2D = torch.cat([tower.id_embedding_ID, tower.id_history_ID], dim=1)[features.id_index]
+    if tower.has_content:
+        tables_N2D += tower.content(features)
+    tables_N2D[:, : towers.dim] = parted(tables_N2D[:, : towers.dim], towers.n_ranked)
+    write_content(towers, features, tables_N2D, likes)
+    write_ids(towers, features, tables_N2D)
+
+
+@torch.no_grad()
+def write_content(towers: TwoTowers, features: ItemFeatures, tables_N2D: torch.Tensor, likes: Pairs) -> None:
+    """What content says of the vectors of known videos; row 0, the video nobody has met, is their mean."""
+    known = torch.nonzero(features.id_index > 0).ravel()
+    targets = torch.cat(
+        [parted(tables_N2D[:, : towers.dim], towers.n_ranked), tables_N2D[:, towers.dim :]], 1
+    )
+    n_likes = np.bincount(likes.items, minlength=len(features))[known.numpy()]
+    tower = towers.item_tower
+    mean, category, dense = fit_content(features.take(known), targets[known], n_likes)
+    tower.id_embedding_ID[0], tower.id_history_ID[0] = mean.chunk(2)
+    if tower.has_content:
+        tower.category_G2D[: len(category)] = category
+        tower.dense_E2D.copy_(dense)
+
+
+@torch.no_grad()
+def write_ids(towers: TwoTowers, features: ItemFeatures, tables_N2D: torch.Tensor) -> None:
+    """The id rows of known videos: what is left of their vectors after content."""
+    tower, known = towers.item_tower, features.id_index > 0
+    if tower.has_content:
+        tables_N2D = tables_N2D - tower.content(features)
+    tower.id_embedding_ID[features.id_index[known]] = tables_N2D[known, : towers.dim]
+    tower.id_history_ID[features.id_index[known]] = tables_N2D[known, towers.dim :]

@@ -138,6 +138,7 @@ copy (
     from marts.fct_interactions as interactions
     inner join users on users.user_key = interactions.user_key
     inner join videos on videos.video_id = interactions.video_id
+    where users.user_index %% %s = %s
 ) to stdout (format binary)
 """
 
@@ -152,10 +153,12 @@ order by video_id
 """
 
 
-def read_mart(connection: Connection) -> Mart:
+def read_mart(connection: Connection, part: tuple[int, int] = (0, 1)) -> Mart:
     """Everything training needs from `marts`, in one snapshot.
 
-    Raises MartError: marts missing, empty, or nothing to learn from (see `check_mart`).
+    Of several processes, number `part[0]` of `part[1]` reads the rows of its own users; numbers of users and
+    videos are those of the whole. Raises MartError: marts missing, empty, or nothing to learn from (see
+    `check_mart`).
     """
     for name in ("marts.fct_interactions", "marts.dim_videos"):
         if not relation_exists(connection, name):
@@ -163,9 +166,10 @@ def read_mart(connection: Connection) -> Mart:
     with connection.transaction():
         catalogue = read_catalogue(connection)
         user_keys = [str(row[0]) for row in connection.execute(USERS_SQL)]
-        interactions = _read_interactions(connection)
+        interactions = _read_interactions(connection, part)
     mart = Mart(catalogue, user_keys, interactions, _hash(catalogue, user_keys, interactions))
-    check_mart(mart)
+    if part[1] == 1:  # of a part, process 0 has checked the whole
+        check_mart(mart)
     return mart
 
 
@@ -238,8 +242,8 @@ def read_catalogue(connection: Connection) -> Catalogue:
     )
 
 
-def _read_interactions(connection: Connection) -> Interactions:
-    with connection.cursor() as cursor, cursor.copy(INTERACTIONS_SQL) as stream:
+def _read_interactions(connection: Connection, part: tuple[int, int]) -> Interactions:
+    with connection.cursor() as cursor, cursor.copy(INTERACTIONS_SQL, (part[1], part[0])) as stream:
         blocks = [np.frombuffer(block, TUPLE_DTYPE) for block in _whole_tuples(iter(stream))]
     rows = np.concatenate(blocks) if blocks else np.empty(0, TUPLE_DTYPE)
     del blocks

@@ -16,6 +16,7 @@ import numpy as np
 from trainer import console, gate, release
 from trainer.artifacts import write_artifacts
 from trainer.baselines import NAMES
+from trainer.checkpoint import FILE_NAME, Checkpoint
 from trainer.closing import report_run, tell_failure, tell_run
 from trainer.database import Address, Connection, connect
 from trainer.errors import GateRefusedError, ReleaseError
@@ -23,10 +24,12 @@ from trainer.judge_served import print_judgement
 from trainer.judging import Judgement, feature_importance, judge
 from trainer.mart import DISLIKE, LIKE, Mart, read_mart
 from trainer.migrations import require_registry
+from trainer.process_group import Group
 from trainer.store import LocalFolder
 from trainer.switch import keep_files, promote_files
 from trainer.trained import EpochRecord, TrainedModel
 from trainer.training import TrainingConfig, fit
+from trainer.training_worker import follow
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class Job:
     """False: the version is written as a candidate, nothing is promoted or uploaded."""
     is_forced: bool = False
     """Promote a version that the gate refused; logged."""
+    resumes: bool = False
+    """Go on from the checkpoint of a training that was killed."""
     stores_reviewers: bool = False
     """Vectors of reviewers too; app users' are always stored."""
 
@@ -72,7 +77,12 @@ class Outcome:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-def run(where: Address, config: TrainingConfig | None = None, job: Job | None = None) -> Outcome:
+def run(
+    where: Address,
+    config: TrainingConfig | None = None,
+    job: Job | None = None,
+    group: Group | None = None,
+) -> Outcome:
     """Read the marts, train, judge, write version and artifacts, pass the gate, promote, upload, tell.
 
     Raises MartError, TrainingError, ReleaseError or StorageError with the stage's own words, and
@@ -80,7 +90,7 @@ def run(where: Address, config: TrainingConfig | None = None, job: Job | None = 
     """
     clock = Clock()
     try:
-        return _run(where, config or TrainingConfig(), job or Job(), clock)
+        return _run(where, config or TrainingConfig(), job or Job(), clock, group or Group())
     except GateRefusedError:
         raise  # told already, with its figures
     except Exception as error:
@@ -88,7 +98,14 @@ def run(where: Address, config: TrainingConfig | None = None, job: Job | None = 
         raise
 
 
-def _run(where: Address, config: TrainingConfig, job: Job, clock: Clock) -> Outcome:
+def help_training(where: Address, config: TrainingConfig, group: Group) -> None:
+    """What a process other than the first does under torchrun: its users' share of every step."""
+    with connect(where, autocommit=True) as connection:
+        mart = read_mart(connection, (group.rank, group.size))
+    follow(mart, config, group)
+
+
+def _run(where: Address, config: TrainingConfig, job: Job, clock: Clock, group: Group) -> Outcome:
     with connect(where, autocommit=True) as connection:
         require_registry(connection)
         config = _with_app_dimension(connection, config)
@@ -96,7 +113,7 @@ def _run(where: Address, config: TrainingConfig, job: Job, clock: Clock) -> Outc
             mart = read_mart(connection)
         console.say(_size(mart))
         with clock.timed("train"):
-            model = train(mart, config)
+            model = train(mart, config, _checkpoint(mart, config, job), group)
         with clock.timed("evaluate"):
             champion = gate.read_champion(connection, mart)
             judgement = judge(
@@ -107,11 +124,19 @@ def _run(where: Address, config: TrainingConfig, job: Job, clock: Clock) -> Outc
         if not job.is_dry_run:
             with clock.timed("publish"):
                 _release(connection, mart, model, job, outcome)
+            _checkpoint(mart, config, job).delete()
     console.say(", ".join(f"{stage} {taken:.1f} s" for stage, taken in clock.seconds.items()))
     return outcome
 
 
-def train(mart: Mart, config: TrainingConfig) -> TrainedModel:
+def _checkpoint(mart: Mart, config: TrainingConfig, job: Job) -> Checkpoint:
+    path = None if job.is_dry_run else job.out_dir / FILE_NAME
+    return Checkpoint(path, mart.data_hash, config.to_json(), resumes=job.resumes)
+
+
+def train(
+    mart: Mart, config: TrainingConfig, checkpoint: Checkpoint | None = None, group: Group | None = None
+) -> TrainedModel:
     """`fit` with a bar on a terminal and a line per epoch elsewhere."""
     with console.progress() as bars:
         task = bars.add_task("training", total=config.epochs, note="")
@@ -125,7 +150,7 @@ def train(mart: Mart, config: TrainingConfig) -> TrainedModel:
             if bars.disable:
                 console.say(f"  epoch {record.epoch}: {note}, {record.seconds:.1f} s")
 
-        return fit(mart, config, show)
+        return fit(mart, config, show, checkpoint=checkpoint, group=group)
 
 
 def _release(connection: Connection, mart: Mart, model: TrainedModel, job: Job, outcome: Outcome) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.errors import UsageError
-from trainer.histories import Ints, Pairs
+from trainer.histories import Histories, Ints, Pairs
 from trainer.losses import NEVER
 
 Floats = npt.NDArray[np.float64]
@@ -39,22 +39,23 @@ class Candidates:
     log_weights: npt.NDArray[np.float32]
 
 
-def batches(
-    likes: Pairs,
-    dislikes: Pairs,
-    likes_per_batch: int,
-    held_out: tuple[float, float],
-    rng: np.random.Generator,
-) -> Iterator[Batch]:
-    """One epoch in random order: each user with a like once, about `likes_per_batch` likes a step.
-
-    `held_out`: a user's share of targets is drawn evenly between these two.
-    """
+def user_groups(likes: Pairs, likes_per_batch: int, rng: np.random.Generator) -> list[Ints]:
+    """The users of each step of an epoch: each with a like once, about `likes_per_batch` likes a step."""
     counts = np.diff(likes.starts)
     order = rng.permutation(np.flatnonzero(counts))
     ends = np.cumsum(counts[order]) // likes_per_batch
-    for users in np.split(order, np.flatnonzero(np.diff(ends)) + 1):
-        yield split_histories(users, likes.take(users), dislikes.take(users), held_out, rng)
+    return np.split(order, np.flatnonzero(np.diff(ends)) + 1)
+
+
+def batches(
+    histories: Histories, groups: list[Ints], held_out: tuple[float, float], rng: np.random.Generator
+) -> Iterator[Batch]:
+    """A step's users with their likes split; `held_out`: a user's share of targets is drawn evenly between
+    these two."""
+    for users in groups:
+        yield split_histories(
+            users, histories.likes.take(users), histories.dislikes.take(users), held_out, rng
+        )
 
 
 def split_histories(

@@ -3,10 +3,11 @@
 Shapes: B users, C candidate videos, N videos of the catalogue, D dimensions, K aggregates.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import nn
 
 from trainer.features import ItemFeatures
 from trainer.histories import AggregateTable, Pairs
@@ -16,16 +17,24 @@ from trainer.towers import TwoTowers
 from trainer.trained import pool_pairs
 
 
-@dataclass(frozen=True)
-class Scorer:
+class Scorer(nn.Module):
     """All a score needs beside the batch; `features` lie on the device of the towers."""
 
-    towers: TwoTowers
-    features: ItemFeatures
-    aggregates: AggregateTable
-    pooling_exponent: float
+    def __init__(
+        self,
+        towers: TwoTowers,
+        features: ItemFeatures,
+        aggregates: AggregateTable,
+        pooling_exponent: float,
+        precision: str,
+    ) -> None:
+        super().__init__()
+        self.towers, self.features = towers, features
+        self.aggregates, self.pooling_exponent = aggregates, pooling_exponent
+        kind = features.id_index.device.type
+        self.is_half = precision == "bfloat16" or (precision == "auto" and kind == "cuda")
 
-    def __call__(self, batch: Batch, candidates: Candidates) -> torch.Tensor:
+    def forward(self, batch: Batch, candidates: Candidates) -> torch.Tensor:
         """u . v [B, C], u from the inputs of the batch and not yet of unit length."""
         device = self.features.id_index.device
         needed = np.unique(np.concatenate([candidates.items, batch.known.items, batch.dislikes.items]))
@@ -39,7 +48,9 @@ class Scorer:
         u_BD = self.towers.user_tower.unscaled(p_BD, q_BD, a_BK)
         columns = candidates.items
         v_CD = v_ND if len(columns) == len(needed) else v_ND[torch.from_numpy(place[columns]).to(device)]
-        return u_BD @ v_CD.T
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.is_half):
+            logits_BC = u_BD @ v_CD.T
+        return logits_BC.float()
 
     def _pool(self, h_ND: torch.Tensor, pairs: Pairs, place: np.ndarray) -> torch.Tensor:
         return pool_pairs(h_ND, replace(pairs, items=place[pairs.items]), self.pooling_exponent)

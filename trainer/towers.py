@@ -1,10 +1,11 @@
 """The two towers. Shapes: B users, N videos, D dimensions, K aggregates, I known videos, G categories, E
 numbers.
 
-Item: unit vector v and history vector h. User: u = normalise(S x + s0 + O relu(H x + h0)), x = [p; q; a], p
-and q the pooled history vectors of likes and dislikes, a the aggregates. Score = u . v, a cosine. No user
-ids:
-the user tower is arithmetic over rows of a table, the same in PyTorch, ONNX and SQL.
+Item: unit vector v and history vector h. v begins with `n_ranked` coordinates whose lengths are scores and
+stay as they are; the others say what a video is like and fill it up to length one. User:
+u = normalise(S x + s0 + O relu(H x + h0)), x = [p; q; a], p and q the pooled history vectors of likes and
+dislikes, a the aggregates. Score = u . v, a cosine. No user ids: the user tower is arithmetic over rows of a
+table, the same in PyTorch, ONNX and SQL.
 """
 
 from collections.abc import Iterator
@@ -15,16 +16,26 @@ from torch.nn import functional
 
 from trainer.features import ItemFeatures
 
+# Of the scores in a vector of length 1: a rest near 0 would be rounding, and no two programs round alike.
+LONGEST_SCORE = 0.95
+
 
 class ItemTower(nn.Module):
     """id tables (row 0: a video training did not know) plus content, once for the video, once for
     histories."""
 
     def __init__(
-        self, n_videos: int, n_categories: int, n_dense: int, dim: int, sparse: bool = False
+        self,
+        n_videos: int,
+        n_categories: int,
+        n_dense: int,
+        dim: int,
+        n_ranked: int = 0,
+        *,
+        sparse: bool = False,
     ) -> None:
         super().__init__()
-        self.sparse = sparse
+        self.sparse, self.n_ranked = sparse, n_ranked
         self.id_embedding_ID = nn.Parameter(torch.zeros(n_videos + 1, dim))
         self.id_history_ID = nn.Parameter(torch.zeros(n_videos + 1, dim))
         self.has_content = n_categories + n_dense > 0
@@ -57,7 +68,27 @@ class ItemTower(nn.Module):
         if self.has_content:
             content_v_ND, content_h_ND = self.content(features).chunk(2, dim=1)
             v_ND, h_ND = v_ND + content_v_ND, h_ND + content_h_ND
-        return functional.normalize(v_ND, dim=1), h_ND
+        return fill(v_ND, self.n_ranked), h_ND
+
+
+def at_most(rows: torch.Tensor, length: float) -> torch.Tensor:
+    """The rows, longer ones cut to `length`."""
+    lengths: torch.Tensor = rows.norm(dim=1, keepdim=True)
+    return rows / (lengths / length).clamp(min=1.0)
+
+
+def fill(raw_ND: torch.Tensor, n_ranked: int) -> torch.Tensor:
+    """Unit vectors [N, D] whose first coordinates are those of `raw_ND`; the others, of any length, fill up.
+
+    So a guess from content stays as cautious as it was made: dividing by the length of the whole would turn
+    the little that is known of a new video into a loud score. With `n_ranked` 0 it is that division.
+    """
+    if not n_ranked:
+        return functional.normalize(raw_ND, dim=1)
+    ranked_NR, alike_NA = raw_ND[:, :n_ranked], raw_ND[:, n_ranked:]
+    ranked_NR = at_most(ranked_NR, LONGEST_SCORE)
+    left_N1 = (1 - ranked_NR.square().sum(dim=1, keepdim=True)).sqrt()
+    return torch.cat([ranked_NR, left_N1 * functional.normalize(alike_NA, dim=1)], dim=1)
 
 
 class UserTower(nn.Module):
@@ -114,19 +145,26 @@ class TwoTowers(nn.Module):
         n_aggregates: int,
         dim: int,
         hidden_units: int,
+        n_ranked: int = 0,
         sparse: bool = False,
     ) -> None:
         super().__init__()
         self.dim, self.hidden_units = dim, hidden_units
         self._sizes = n_videos, n_categories, n_dense, n_aggregates
-        self.item_tower = ItemTower(n_videos, n_categories, n_dense, dim, sparse)
+        self.item_tower = ItemTower(n_videos, n_categories, n_dense, dim, n_ranked, sparse=sparse)
         self.user_tower = UserTower(dim, n_aggregates, hidden_units)
+
+    @property
+    def n_ranked(self) -> int:
+        """How many coordinates of an item vector are scores; the others say what it is like."""
+        return self.item_tower.n_ranked
 
     def shape(self) -> dict[str, int]:
         """The arguments that make towers of this shape again."""
         names = ("n_videos", "n_categories", "n_dense", "n_aggregates")
         sizes = dict(zip(names, self._sizes, strict=True))
-        return {**sizes, "dim": self.dim, "hidden_units": self.hidden_units}
+        own = {"dim": self.dim, "hidden_units": self.hidden_units, "n_ranked": self.n_ranked}
+        return {**sizes, **own}
 
     def item(
         self, features: ItemFeatures, keep_id: torch.Tensor | None = None

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from trainer.checkpoint import Snapshot
 from trainer.choose_start import Chosen, StartChooser
 from trainer.item_tables import write_start
 from trainer.mart import Mart
@@ -27,9 +28,22 @@ def start_towers(
     start, chosen = choose_start(mart, config, mask, validation, chosen)
     history = replace(config.history, half_life_days=chosen.half_life_days)
     data = TrainingData.of(mart, mask, validation, history, use_content=config.use_content)
-    towers = make_towers(data, config)
+    # the ranking coordinates and popularity; a random start has nothing but likeness
+    n_ranked = start.n_ranking + 1 if start.n_ranking < config.embedding_dim else 0
+    towers = make_towers(data, config, n_ranked)
     write_start(towers, data.features, start, data.histories.likes)
     return towers, data, chosen
+
+
+def resumed_towers(
+    mart: Mart, config: TrainingConfig, mask: npt.NDArray[np.bool_], validation: Validation, saved: Snapshot
+) -> tuple[TwoTowers, TrainingData]:
+    """The towers of a checkpoint; the data is read from the mart as it was then."""
+    history = replace(config.history, half_life_days=saved.chosen.half_life_days)
+    data = TrainingData.of(mart, mask, validation, history, use_content=config.use_content)
+    towers = TwoTowers(**saved.shape, sparse=len(data.features) > config.exact_candidates)
+    towers.load_state_dict(saved.weights)
+    return towers, data
 
 
 def choose_start(
@@ -48,7 +62,7 @@ def choose_start(
     return chooser.start(chosen.dials), chosen
 
 
-def make_towers(data: TrainingData, config: TrainingConfig) -> TwoTowers:
+def make_towers(data: TrainingData, config: TrainingConfig, n_ranked: int) -> TwoTowers:
     """Towers of the data's shape; what is random in them comes from the seed."""
     torch.manual_seed(config.seed)
     return TwoTowers(
@@ -58,5 +72,6 @@ def make_towers(data: TrainingData, config: TrainingConfig) -> TwoTowers:
         n_aggregates=len(data.aggregates.aggregates),
         dim=config.embedding_dim,
         hidden_units=config.hidden_units,
+        n_ranked=n_ranked,
         sparse=len(data.features) > config.exact_candidates,
     )

@@ -45,6 +45,8 @@ class TrainingConfig:
     """After early stopping on a held-out tenth: train again on everything for the epochs found."""
     seed: int = 0
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the products in a step; weights and sums stay float32. auto: bfloat16 on cuda."""
     history: HistoryConfig = field(default_factory=HistoryConfig)
 
     def to_json(self) -> dict[str, Any]:

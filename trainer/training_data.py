@@ -6,7 +6,14 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.features import ItemFeatures, Vocabularies, encode, fit_vocabularies
-from trainer.histories import AggregateTable, Histories, HistoryConfig, build_histories, fit_aggregates
+from trainer.histories import (
+    AggregateTable,
+    Histories,
+    HistoryConfig,
+    Pairs,
+    build_histories,
+    fit_aggregates,
+)
 from trainer.mart import Mart
 from trainer.validation import Validation
 
@@ -20,6 +27,8 @@ class TrainingData:
     features: ItemFeatures
     aggregates: AggregateTable
     histories: Histories
+    popularity: npt.NDArray[np.float64]
+    """[N], sums to 1: how often a video is the target of a step."""
     validation: Validation
     validation_histories: Histories
 
@@ -45,6 +54,14 @@ class TrainingData:
             encode(mart.catalogue, vocabularies),
             aggregates,
             histories,
+            popularity_of(histories.likes, len(mart.catalogue)),
             validation,
             histories.take(validation.users),
         )
+
+
+def popularity_of(likes: Pairs, n_items: int) -> npt.NDArray[np.float64]:
+    """Each video's share of the likes [N]."""
+    counts = np.bincount(likes.items, minlength=n_items).astype(np.float64)
+    shares: npt.NDArray[np.float64] = counts / max(counts.sum(), 1.0)
+    return shares

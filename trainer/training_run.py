@@ -2,17 +2,29 @@
 
 import copy
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from trainer.errors import TrainingError
-from trainer.features import ItemFeatures
 from trainer.hard_negatives import mine
+from trainer.histories import Histories
 from trainer.item_tables import refit_content
 from trainer.losses import Block, loss_of
 from trainer.optimizers import clip_gradients, make_optimizers
-from trainer.sampling import Batch, Candidates, Sampler, batches, parse_mixture, whole_catalogue
+from trainer.process_group import Group
+from trainer.sampling import (
+    Batch,
+    Candidates,
+    Sampler,
+    batches,
+    parse_mixture,
+    user_groups,
+    whole_catalogue,
+)
 from trainer.step import Scorer, block_of
 from trainer.towers import TwoTowers
 from trainer.trained import EpochRecord, TrainedModel
@@ -24,46 +36,56 @@ HARD_FROM_EPOCH = 1  # mined from vectors that have seen the data once
 
 @dataclass
 class Run:
-    """One training over one set of rows."""
+    """One training over one set of rows, on the users of this process."""
 
     config: TrainingConfig
     data: TrainingData
     towers: TwoTowers
-    features: ItemFeatures
-    """Those of `data`, on the device of the towers."""
-    scorer: Scorer
-    rng: np.random.Generator
+    histories: Histories
+    """Of the users this process learns from: all, or its part of them."""
+    scorer: nn.Module
     optimizers: list[torch.optim.Optimizer]
-    scale: float
+    group: Group
+    scale: float = 0.0
     """What a score is multiplied with before the loss; fixed after the start."""
 
     @classmethod
-    def begin(cls, towers: TwoTowers, data: TrainingData, config: TrainingConfig, scale: float) -> "Run":
-        """From towers that hold their start; a scale of 0 is chosen here."""
+    def begin(cls, towers: TwoTowers, data: TrainingData, config: TrainingConfig, group: Group) -> "Run":
+        """From towers that hold their start; in a group all get those of process 0."""
         device = choose_device(config.device)
-        towers, features = towers.to(device), data.features.to(device)
-        run = cls(
-            config,
-            data,
+        towers = towers.to(device)
+        if group.size > 1:  # torch averages no sparse gradients between processes (2.13: NotImplementedError)
+            towers.item_tower.sparse = False
+        scorer: nn.Module = Scorer(
             towers,
-            features,
-            Scorer(towers, features, data.aggregates, data.history.pooling_exponent),
-            np.random.default_rng(config.seed),
-            make_optimizers(towers, config),
-            scale or (1 / config.temperature if config.temperature else 0.0),
+            data.features.to(device),
+            data.aggregates,
+            data.history.pooling_exponent,
+            config.precision,
         )
-        run.scale = run.scale or run.likeliest_scale()
-        return run
+        if group.size > 1:  # a batch without a history leaves the history table without a gradient
+            scorer = DistributedDataParallel(scorer, find_unused_parameters=True)
+        histories = data.histories if group.size == 1 else data.histories.of_part(group.rank, group.size)
+        optimizers = make_optimizers(towers, config)
+        return cls(config, data, towers, histories, scorer, optimizers, group)
+
+    def take_over(self, scale: float, optimizers: list[dict[str, Any]], epoch: int) -> int:
+        """Go on as process 0 does, or as before a kill; returns the epoch that is done."""
+        self.scale = scale
+        for optimizer, state in zip(self.optimizers, optimizers, strict=True):
+            optimizer.load_state_dict(state)
+        return epoch
 
     @torch.no_grad()
     def likeliest_scale(self) -> float:
         """The factor on scores that makes some training users' targets likeliest, from a grid of 1/2
         octaves."""
         rng = np.random.default_rng(self.config.seed)
-        likes, dislikes = self.data.histories.likes, self.data.histories.dislikes
-        batch = next(batches(likes, dislikes, 4096, self.config.held_out, rng))
+        groups = user_groups(self.data.histories.likes, 4096, rng)
+        batch = next(batches(self.data.histories, groups, self.config.held_out, rng))
         candidates = self._candidates(self._sampler(), batch, rng)
-        logits_BC = self.scorer(batch, candidates)
+        scorer = self.scorer.module if isinstance(self.scorer, DistributedDataParallel) else self.scorer
+        logits_BC = scorer(batch, candidates)
         grid = 2.0 ** np.arange(0, 10.5, 0.5)
         losses = [
             float(loss_of("softmax", self._block(batch, candidates, logits_BC * float(scale)), 0.0))
@@ -72,13 +94,18 @@ class Run:
         return float(grid[int(np.argmin(losses))])
 
     def epoch(self, epoch: int) -> float:
-        """Every user once; the mean loss. Raises TrainingError when the loss is not a number."""
-        config, histories, losses = self.config, self.data.histories, []
+        """Every user once; the mean loss. Raises TrainingError when the loss is not a number.
+
+        Draws come from (seed, process, epoch) alone, so an epoch is the same after a kill and a resumption.
+        """
+        config, losses = self.config, []
+        rng = np.random.default_rng([config.seed, self.group.rank, epoch])
         sampler = self._sampler(epoch)
         self.towers.train()
-        parts = batches(histories.likes, histories.dislikes, config.batch_size, config.held_out, self.rng)
-        for step, batch in enumerate(parts, 1):
-            loss = self.loss(batch, self._candidates(sampler, batch, self.rng))
+        groups = user_groups(self.histories.likes, max(config.batch_size // self.group.size, 1), rng)
+        groups = groups[: self.group.fewest(len(groups))]
+        for step, batch in enumerate(batches(self.histories, groups, config.held_out, rng), 1):
+            loss = self.loss(batch, self._candidates(sampler, batch, rng))
             if not torch.isfinite(loss):
                 raise TrainingError(
                     f"the loss is {loss.item()} in epoch {epoch}, step {step} (rate {config.lr:g})",
@@ -99,23 +126,21 @@ class Run:
         return loss_of(self.config.loss, block, self.config.margin * self.scale)
 
     def _block(self, batch: Batch, candidates: Candidates, logits_BC: torch.Tensor) -> Block:
-        return block_of(logits_BC, batch, candidates, len(self.features), self.config.dislike_weight)
+        return block_of(logits_BC, batch, candidates, len(self.data.features), self.config.dislike_weight)
 
     def _candidates(self, sampler: Sampler | None, batch: Batch, rng: np.random.Generator) -> Candidates:
-        return sampler.draw(batch, rng) if sampler else whole_catalogue(len(self.features))
+        return sampler.draw(batch, rng) if sampler else whole_catalogue(len(self.data.features))
 
     def _sampler(self, epoch: int = 0) -> Sampler | None:
-        exact = len(self.features) <= self.config.exact_candidates
+        exact = len(self.data.features) <= self.config.exact_candidates
         if exact and self.config.negatives == TrainingConfig.negatives:
             return None
-        likes, mixture = self.data.histories.likes, parse_mixture(self.config.negatives)
-        popularity = np.bincount(likes.items, minlength=len(self.features)).astype(np.float64)
-        hard = None
+        mixture, hard = parse_mixture(self.config.negatives), None
         if "hard" in mixture and epoch > HARD_FROM_EPOCH:
             model = self.model()
             v_ND, h_ND = model.item_vectors()
-            hard = mine(model.user_vectors(self.data.histories, h_ND), v_ND, likes)
-        return Sampler(mixture, self.config.n_negatives, popularity / popularity.sum(), hard)
+            hard = mine(model.user_vectors(self.histories, h_ND), v_ND, self.histories.likes)
+        return Sampler(mixture, self.config.n_negatives, self.data.popularity, hard)
 
     def val_ndcg(self) -> float | None:
         """NDCG@20 on the held-out rows; None where there are none."""

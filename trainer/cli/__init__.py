@@ -13,7 +13,7 @@ from trainer.cli.files import demo, load
 from trainer.cli.looking import doctor, recommend
 from trainer.cli.operations import explore, notify, report
 from trainer.cli.options import baselines_option, database_option, out_dir_option, tune_baselines_option
-from trainer.cli.training import DIALS, train, training_options
+from trainer.cli.training import DIALS, train, training_options, tune
 from trainer.cli.versions import evaluate, fetch, promote, publish, rollback, sync, versions
 from trainer.database import DriverError, address, refusal
 from trainer.errors import MartelloError
@@ -50,6 +50,7 @@ def main() -> None:
 @baselines_option
 @tune_baselines_option
 @click.option("--dry-run", is_flag=True, help="Train and evaluate; write nothing.")
+@click.option("--resume", is_flag=True, help="Go on after the last epoch of a training that was killed.")
 @click.option("--no-publish", is_flag=True, help="Write the version as a candidate; what serves stays.")
 @click.option("--force", is_flag=True, help="Promote also what the gate refuses; logged.")
 @click.option(
@@ -72,6 +73,7 @@ def trainer(  # the names are the options'
         is_dry_run=rest["dry_run"],
         is_published=not rest["no_publish"],
         is_forced=rest["force"],
+        resumes=rest["resume"],
         stores_reviewers=rest["store_reviewer_vectors"],
     )
 
@@ -80,6 +82,7 @@ for command in (
     db,
     load,
     demo,
+    tune,
     evaluate,
     recommend,
     versions,

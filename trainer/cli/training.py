@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from trainer.cli.options import Command, baseline_names
+from trainer import console
+from trainer.cli.options import Command, baseline_names, database_option, out_dir_option, where
 
 # field of TrainingConfig -> type, default as it is said, what it is
 DIALS: dict[str, tuple[Any, str, str]] = {
@@ -26,6 +27,11 @@ DIALS: dict[str, tuple[Any, str, str]] = {
     "hidden_units": (int, "0", "Width of the user tower's hidden layer."),
     "seed": (int, "0", "Equal seeds give equal numbers on one CPU."),
     "device": (click.Choice(["auto", "cpu", "cuda", "mps"]), "auto", "Where to train."),
+    "precision": (
+        click.Choice(["auto", "float32", "bfloat16"]),
+        "auto",
+        "Of the products in a step; auto: bfloat16 on cuda.",
+    ),
 }
 
 
@@ -38,10 +44,35 @@ def training_options(command: Command) -> Command:
     return command
 
 
-def train(where: Any, out_dir: Path, baselines: str, dials: Mapping[str, Any], **job: bool) -> None:
+def train(address: Any, out_dir: Path, baselines: str, dials: Mapping[str, Any], **job: bool) -> None:
     """Run the main job with the dials that were given, the others as TrainingConfig has them."""
     from trainer import pipeline
+    from trainer.process_group import join_group, leave_group
     from trainer.training import TrainingConfig
 
     config = TrainingConfig(**{name: value for name, value in dials.items() if value is not None})
-    pipeline.run(where, config, pipeline.Job(out_dir, baseline_names(baselines), **job))
+    group = join_group()
+    if group.rank:
+        pipeline.help_training(address, config, group)
+    else:
+        pipeline.run(address, config, pipeline.Job(out_dir, baseline_names(baselines), **job), group)
+    leave_group(group)
+
+
+@click.command()
+@click.option("--trials", type=int, default=20, show_default=True, help="Trainings to try, more each time.")
+@database_option
+@training_options
+@out_dir_option
+def tune(database_url: str | None, trials: int, out_dir: Path, **dials: Any) -> None:
+    """Search for better dials on held-out training rows; prints the options to use."""
+    from trainer import tuning
+    from trainer.database import connect
+    from trainer.mart import read_mart
+    from trainer.training import TrainingConfig
+
+    config = TrainingConfig(**{name: value for name, value in dials.items() if value is not None})
+    with connect(where(database_url), autocommit=True) as connection:
+        mart = read_mart(connection)
+    options = tuning.tune(mart, config, trials, out_dir, console.say)
+    console.say(f"python -m trainer {options}")
