@@ -2,7 +2,8 @@
     var("suspicious_events_per_minute"), var("suspicious_identical_stars"), var("suspicious_maker_likes"),
 ] | reject("none") | list -%}
 
-with eligible as (
+-- not materialized: the few busy users' lines are wanted of it, and its average only where somebody is suspected
+with eligible as not materialized (
     select int_matched_lines.*
     from {{ ref("int_matched_lines") }} as int_matched_lines
     where int_matched_lines.fault is null
