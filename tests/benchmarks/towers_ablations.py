@@ -1,0 +1,71 @@
+"""What each dial of training is worth: the default, then one thing moved at a time, on the same split.
+
+    python tests/benchmarks/towers_ablations.py --data DIR [--set movietweetings] [--only WORD]
+
+From the default start. One line per run: Recall@20 and NDCG@20 of the holdout, epochs, seconds.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import torch
+from towers_ranking import configured, holdout
+from towers_sets import load_mart
+
+from trainer.training import fit
+from trainer.training_config import TrainingConfig
+
+# sampled: the default compares small catalogues as a whole, where there is no mixture to speak of
+SAMPLED = ["exact_candidates=0"]
+RUNS: dict[str, list[str]] = {
+    "default": [],
+    "from a random start": ["start=random", "lr=1e-3", "epochs=30", "patience=3"],
+    "no training, the start alone": ["lr=1e-12", "epochs=1"],
+    "ids only, no content": ["use_content=False"],
+    "negatives half random, half popular": SAMPLED,
+    "negatives 60/30/10 random, hard, popular": [*SAMPLED, "negatives=random=0.6,hard=0.3,popular=0.1"],
+    "negatives 60/30/10, five epochs": [
+        *SAMPLED, "negatives=random=0.6,hard=0.3,popular=0.1", "epochs=5", "patience=5",
+    ],
+    "loss bce": ["loss=bce"],
+    "loss hinge": ["loss=hinge"],
+    "temperature 0.1, not the likeliest": ["temperature=0.1"],
+    "64 dimensions": ["embedding_dim=64"],
+    "128 dimensions": ["embedding_dim=128"],
+    "history kept whole but a fifth": ["held_out=(0.2, 0.2)"],
+    "history dropped but a fifth": ["held_out=(0.8, 0.8)"],
+    "one target per user and step": ["held_out=(0.0, 0.0)"],
+    "pooling exponent 0 (sum)": ["history.pooling_exponent=0.0"],
+    "pooling exponent 0.25": ["history.pooling_exponent=0.25"],
+    "pooling exponent 1 (mean)": ["history.pooling_exponent=1.0"],
+    "64 hidden units": ["hidden_units=64"],
+    "dislikes as ordinary negatives": ["dislike_weight=1.0"],
+    "bfloat16": ["precision=bfloat16"],
+    "rate x 4": [f"lr={4 * TrainingConfig.lr}"],
+}  # fmt: skip
+
+
+def main() -> None:
+    """A line per run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--set", default="movietweetings")
+    parser.add_argument("--split", default="random")
+    parser.add_argument("--only", default="", help="runs whose name has this word")
+    asked = parser.parse_args()
+    mart = load_mart(asked.data, asked.set, asked.split)
+    print(f"{asked.set}, {asked.split}, {torch.get_num_threads()} threads")
+    print(f"{'':44s}{'recall@20':>10s}{'ndcg@20':>9s}{'epochs':>8s}{'seconds':>9s}")
+    for name, dials in RUNS.items():
+        if asked.only not in name:
+            continue
+        started = time.perf_counter()
+        model = fit(mart, configured(dials))
+        seconds = time.perf_counter() - started
+        recall, ndcg, _ = holdout(model, mart)
+        print(f"{name:44s}{recall:10.4f}{ndcg:9.4f}{len(model.curve) - 1:8d}{seconds:9.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
