@@ -165,6 +165,16 @@ def test_likes_alone_and_a_user_of_everything_train() -> None:
     assert np.isfinite(model.user_vectors(model.histories(mart, "train"))).all()
 
 
+def test_a_user_of_a_hundred_thousand_likes_trains_beside_the_others() -> None:
+    n = 100_000
+    rows = [(0, i, 1, 0) for i in range(n)] + [(u, u * k, 1, 0) for u in range(1, 20) for k in range(1, 6)]
+    prices = np.where(np.arange(n) % 2, np.nan, 300.0)  # half of them unknown
+    mart = make_mart(catalogue(n, price=prices), [f"review:{u:02d}" for u in range(20)], interactions(rows))
+    model = fit(mart, replace(SMALL, epochs=1, refit=False))
+    assert np.diff(model.histories(mart, "train").likes.starts).max() == model.history.max_likes
+    assert np.isfinite(model.item_vectors()[0]).all()
+
+
 def test_a_user_without_likes_has_a_vector(model: TrainedModel) -> None:
     none = Pairs(np.array([0, 0]), np.array([], np.int64), np.array([], np.float32))
     histories = Histories(none, none, model.aggregates.compute(none, none))
