@@ -105,7 +105,7 @@ def item_graph(
 
     Inputs a model was trained without are left out. `n_slots` is L of ItemFeatures. Text comes as hashed
     n-grams with how often each occurs, 0 for padding. Where a large catalogue leaves the ids less than half
-    a byte for every other coordinate, or without `keeps_ids`, they are left out (`coordinates` 0): the vectors of
+    a byte for every other coordinate, or without `keeps_ids`, they are left out (`coordinates` 0): vectors of
     trained videos are in the score model and in Postgres, this file is for those that came later. Beside the
     graph: how the ids are kept, and how the categories are, None without any.
     """

@@ -25,8 +25,8 @@ TOP = 20
 PAIRS_PER_RUN = 100_000  # 100,000 x 256 x 4 bytes x 2: some 200 MB
 # Largest difference of a number, smallest share of equal top-20 lists, by the form the numbers are kept in.
 # float32: the order of additions; float16: 2^-11 of a coordinate; int8: half a step of 1/127 of the largest
-# one, and what a rotation had to drop. A file below its line would rank for somebody else.
-LINES = {"float32": (1e-5, 0.999), "float16": (1e-3, 0.98), "int8": (1e-1, 0.5)}
+# one, and what a rotation had to drop; int4: of 1/7. A file below its line would rank for somebody else.
+LINES = {"float32": (1e-5, 0.999), "float16": (1e-3, 0.98), "int8": (1e-1, 0.5), "int4": (1e-1, 0.5)}
 
 
 @dataclass(frozen=True)

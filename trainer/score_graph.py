@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from trainer import half_bytes
 from trainer.onnx_graph import Constants, Graph
 from trainer.precision import GRAPH_BYTES, LIMIT_BYTES, SCALE_BYTES, Floats, Precision, fit_tables
 
@@ -19,9 +20,14 @@ NODES = """
     item_known = And (item_from_start, item_to_end)
     item_row = Where (item_known, item_idx, unknown_item)
     user_codes = Gather <axis = 0> (users, user_row)
-    item_codes = Gather <axis = 0> (items, item_row)
+    item_codes = Gather <axis = 0> (items, item_row)"""
+WHOLE = """
     user_vector = Cast <to = 1> (user_codes)
-    item_vector = Cast <to = 1> (item_codes)
+    item_vector = Cast <to = 1> (item_codes)"""
+HALVES = "".join(
+    half_bytes.NODES.format(name=f"{side}_vector", codes=f"{side}_codes") for side in ("user", "item")
+)
+PRODUCTS = """
     products = Mul (user_vector, item_vector)"""
 EXACT = """
     score = ReduceSum <keepdims = 0> (products, last_axis)"""
@@ -62,6 +68,13 @@ def score_graph(
     }
     if users.scales is not None and items.scales is not None:
         constants |= {"user_scales": users.scales, "item_scales": items.scales}
-    nodes = NODES + (EXACT if users.scales is None else SCALED)
+    if users.is_packed:
+        constants |= half_bytes.CONSTANTS
+    nodes = (
+        NODES
+        + (HALVES if users.is_packed else WHOLE)
+        + PRODUCTS
+        + (EXACT if users.scales is None else SCALED)
+    )
     inputs = ["int64[batch] user_idx", "int64[batch] item_idx"]
     return Graph("two_tower", inputs, ["float[batch] score"], nodes, constants), precision

@@ -15,7 +15,8 @@ from artifacts import trained_world
 from trainer.artifacts import load_artifacts, read_described_weights, read_meta, write_artifacts
 from trainer.errors import ModelMismatchError, StorageError
 from trainer.export import IR_VERSION, OPSET, properties, save
-from trainer.features import texts_of
+from trainer.features import Vocabularies, texts_of
+from trainer.item_graph import item_graph
 from trainer.mart import Mart
 from trainer.onnx_files import Subject, write_onnx_files
 from trainer.onnx_session import Session, item_feeds, run_items
@@ -328,7 +329,12 @@ def test_damaged_metadata_is_one_line(content: str, folder: Path, world: Mart) -
 
 
 @pytest.mark.parametrize(
-    ("limit", "kept"), [(2_240_000, Precision("float16", 32)), (2_210_000, Precision("float32", 0))]
+    ("limit", "kept"),
+    [
+        (2_240_000, Precision("float16", 32)),
+        (2_225_000, Precision("int8", 32)),
+        (2_210_000, Precision("float32", 0)),
+    ],
 )
 def test_an_item_tower_without_room_gives_up_exactness_then_ids(
     limit: int, kept: Precision, world: Mart, model: TrainedModel, tmp_path: Path
@@ -337,3 +343,32 @@ def test_an_item_tower_without_room_gives_up_exactness_then_ids(
     described = write_onnx_files(tmp_path, subject, limit)["item_tower.onnx"]
     assert described["precision"] == asdict(kept)
     assert (tmp_path / "item_tower.onnx").stat().st_size <= limit
+
+
+def test_an_item_tower_of_half_bytes(tmp_path: Path) -> None:
+    """Ids and categories of a catalogue so large that two coordinates share a byte point where they did."""
+    torch.manual_seed(0)
+    tower = TwoTowers(
+        n_videos=4000, n_categories=3000, n_dense=0, n_aggregates=0, dim=64, hidden_units=0
+    ).item_tower
+    for weight in tower.parameters():
+        torch.nn.init.normal_(weight)
+    few_directions = torch.randn(len(tower.category_G2D), 40) @ torch.randn(40, 128) / 40**0.5
+    tower.category_G2D.data = few_directions  # as trained ones have: what is dropped held nothing
+    graph, of_ids, of_categories = item_graph(tower, Vocabularies({}, {}, {}, None), 2, 500_000)
+    assert (of_ids, of_categories) == (Precision("int4", 64), Precision("int4", 68))
+    save(graph, tmp_path / "item_tower.onnx", {}, 500_000)
+    feeds = {
+        "id_index": np.array([0, 5, 3999]),
+        "category_index": np.array([[1, 0], [2, 2999], [0, 0]]),
+        "category_weight": np.array([[1, 0], [0.5, 0.5], [0, 0]], np.float32),
+    }
+    found = Session(tmp_path / "item_tower.onnx").run(feeds)
+    category_2D = tower.category_G2D.detach()[feeds["category_index"]]
+    content = (category_2D * torch.tensor(feeds["category_weight"])[..., None]).sum(1)
+    content[2] = 0
+    ids = (tower.id_embedding_ID, tower.id_history_ID)
+    for vectors, table, own in zip(found, ids, content.split(64, dim=1), strict=True):
+        expected = torch.nn.functional.normalize(table.detach()[feeds["id_index"]] + own).numpy()
+        rows = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        assert (rows * expected).sum(axis=1).min() > 0.97

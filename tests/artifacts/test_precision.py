@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from trainer import half_bytes
 from trainer.errors import StorageError
 from trainer.export import save
 from trainer.onnx_session import Session
@@ -36,7 +37,11 @@ def _limit(bytes_per_row: int) -> int:
         (128, "float16", 64),
         (127, "int8", 64),
         (67, "int8", 63),
-        (52, "int8", 48),
+        (56, "int8", 52),
+        (44, "int8", 40),
+        (43, "int4", 64),
+        (36, "int4", 64),
+        (30, "int4", 52),
     ],
 )
 def test_the_most_exact_form_that_fits(
@@ -52,10 +57,11 @@ def test_the_most_exact_form_that_fits(
 
 def test_fewer_coordinates_cost_more(vectors: tuple[Floats, Floats], tmp_path: object) -> None:
     overlaps = []
-    for bytes_per_row in (256, 128, 68, 52, 40):
+    for bytes_per_row in (256, 128, 68, 52, 30, 22):
         path = tmp_path / f"{bytes_per_row}.onnx"  # type: ignore[operator]
-        save(score_graph(*vectors, _limit(bytes_per_row))[0], path, {})
-        overlaps.append(check_scores(Session(path), *vectors, "int8").top_20_overlap)
+        graph, kept = score_graph(*vectors, _limit(bytes_per_row))
+        save(graph, path, {})
+        overlaps.append(check_scores(Session(path), *vectors, kept.form).top_20_overlap)
     assert overlaps == sorted(overlaps, reverse=True)
     assert overlaps[0] == 1
     assert overlaps[-1] < 0.95  # the figure is a measurement, not a constant
@@ -78,6 +84,15 @@ def test_tables_turned_apart_turn_back(vectors: tuple[Floats, Floats]) -> None:
         assert np.abs(table.vectors() - rows).mean() < rough / 4
 
 
+def test_half_bytes_come_back() -> None:
+    """Every pair of codes, and an odd number of rows."""
+    every = np.stack([a.ravel() for a in np.meshgrid(np.arange(-7, 8), np.arange(-7, 8))], axis=1)
+    codes = np.hstack([every, every[::-1]]).astype(np.int8)
+    packed = half_bytes.pack(codes)
+    assert (packed.dtype, packed.shape) == (np.uint8, (225, 2))
+    np.testing.assert_array_equal(half_bytes.unpack(packed), codes)
+
+
 def test_too_many_rows_for_any_form_is_said(vectors: tuple[Floats, Floats]) -> None:
-    with pytest.raises(StorageError, match=r"2302 vectors of 64 dimensions do not fit 0\.1 MB"):
-        score_graph(*vectors, _limit(35))
+    with pytest.raises(StorageError, match=r"2302 vectors of 64 dimensions do not fit 0\.0 MB"):
+        score_graph(*vectors, _limit(19))

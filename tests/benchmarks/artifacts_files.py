@@ -138,11 +138,12 @@ def _kept_as(rows: np.ndarray, kept: Precision) -> np.ndarray:
     """The rows after they were kept in a form."""
     n, d = rows.shape
     r = min(kept.coordinates, d)
-    width = {"float32": 4 * d, "float16": 2 * d, "int8": r + SCALE_BYTES}[kept.form]
-    turning = 4 * d * r if kept.form == "int8" and r < d else 0
+    widths = {"float32": 4 * d, "float16": 2 * d, "int8": r + SCALE_BYTES, "int4": r // 2 + SCALE_BYTES}
+    width = widths[kept.form]
+    turning = 4 * d * r if kept.form == "int4" or (kept.form == "int8" and r < d) else 0
     (table,), found = fit_tables([rows], n * width + turning)
     assert found.form == kept.form
-    assert abs(found.coordinates - (r if kept.form == "int8" else d)) <= 1  # room for axes is rounded down
+    assert abs(found.coordinates - (r if kept.form in ("int8", "int4") else d)) <= 2  # axes round it down
     return table.vectors()
 
 
