@@ -5,14 +5,17 @@
 DATA is a folder with MovieTweetings' interactions.csv.gz and items.csv.gz. 5 copies give 0.67 million
 reviews, 44 give 5.9 million. Everything runs on a throw-away Postgres, one after the other. Seconds
 depend on the machine; the ratios are of one run. dbt builds all marts, reports and tests; the others only
-what fct_interactions holds.
+what fct_interactions holds. Beside it: what Postgres wrote into temporary files, and every model whose plan
+pairs more than a hundred rows with more than a hundred others without an index.
 """
 
 import argparse
+import re
 import sys
 import tempfile
 import time
 import uuid
+from collections.abc import Iterator
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -101,6 +104,45 @@ def report(built: BuildSummary, where: Address) -> tuple[float, int]:
     return built.seconds, int(row[0]) if row else 0
 
 
+def spilled(where: Address) -> float:
+    """MB in temporary files so far; the statistics are a second late."""
+    time.sleep(1.5)
+    with connect(where) as connection:
+        row = connection.execute(
+            "select temp_bytes / 1e6 from pg_stat_database where datname = current_database()"
+        ).fetchone()
+    return float(row[0]) if row else 0.0
+
+
+def quadratic_plans(where: Address, target: Path) -> list[str]:
+    """Models whose plan, on the data as it is now, pairs rows with rows in a nested loop without an index."""
+    found = []
+    with connect(where, autocommit=True) as connection:
+        for path in sorted((target / "target" / "compiled" / "martello" / "models").rglob("*.sql")):
+            statement = path.read_text(encoding="utf-8").strip()
+            if not re.match(r"(--|with|select|\()", statement):
+                continue
+            [(plan,)] = connection.execute(f"explain (format json) {statement}".encode()).fetchall()
+            if any(pairs_rows(node) for node in nodes(plan[0]["Plan"])):
+                found.append(path.stem)
+    return found
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", []):
+        yield from nodes(part)
+
+
+def pairs_rows(node: dict[str, Any]) -> bool:
+    """A nested loop that reads all of its inner side for every outer row, where both are more than a few."""
+    if node["Node Type"] != "Nested Loop":
+        return False
+    outer, inner = node["Plans"][:2]
+    is_looked_up = any("Index" in part["Node Type"] for part in nodes(inner))
+    return not is_looked_up and min(outer["Plan Rows"], inner["Plan Rows"]) > 100
+
+
 def measure(where: Address, data: Path, copies: int, jobs: list[str], target: Path) -> float:
     migrations.migrate(where)
     began = time.monotonic()
@@ -108,13 +150,19 @@ def measure(where: Address, data: Path, copies: int, jobs: list[str], target: Pa
     print(f"{lines:,} reviews: generated and loaded in {time.monotonic() - began:.1f} s", flush=True)
     seconds = {}
     for job in jobs:
+        before = spilled(where)
         seconds[job], rows, peak = timed(job, where, target)
         ratio = f", {seconds[job] / seconds['dbt']:.2f} x dbt" if job != "dbt" else ""
         rate = lines / seconds[job]
         print(
-            f"   {job:7} {seconds[job]:7.1f} s{ratio}; {rows:,} rows, {rate:,.0f} lines/s, {peak:.0f} MB",
+            f"   {job:7} {seconds[job]:7.1f} s{ratio}; {rows:,} rows, {rate:,.0f} lines/s, {peak:.0f} MB,"
+            f" {spilled(where) - before:,.0f} MB in temporary files",
             flush=True,
         )
+        if job == "dbt":
+            print(
+                f"   plans that pair rows with rows: {quadratic_plans(where, target) or 'none'}", flush=True
+            )
     more = fill(where, data, copies, load=2, only_every=100)
     again, _, _ = timed("dbt", where, target)
     print(

@@ -58,13 +58,15 @@ now_here as (
         ) as n_app_users
 ),
 
--- drift is asked of the version that serves
+-- drift is asked of the version that serves, which is one: the limit says so to the planner
 active as (
     select
         versions.version,
         versions.created_at
     from versions
     where versions.is_active
+    order by versions.version
+    limit 1
 ),
 
 likes as (
