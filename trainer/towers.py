@@ -58,11 +58,9 @@ class ItemTower(nn.Module):
             sparse=self.sparse,
         )
 
-    def forward(
-        self, features: ItemFeatures, keep_id: torch.Tensor | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """(v [N, D] of unit length, h [N, D]). `keep_id` [N]: where False, content alone must do."""
-        ids = features.id_index if keep_id is None else features.id_index * keep_id
+    def forward(self, features: ItemFeatures) -> tuple[torch.Tensor, torch.Tensor]:
+        """(v [N, D] of unit length, h [N, D])."""
+        ids = features.id_index
         v_ND = functional.embedding(ids, self.id_embedding_ID, sparse=self.sparse)
         h_ND = functional.embedding(ids, self.id_history_ID, sparse=self.sparse)
         if self.has_content:
@@ -166,11 +164,9 @@ class TwoTowers(nn.Module):
         own = {"dim": self.dim, "hidden_units": self.hidden_units, "n_ranked": self.n_ranked}
         return {**sizes, **own}
 
-    def item(
-        self, features: ItemFeatures, keep_id: torch.Tensor | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def item(self, features: ItemFeatures) -> tuple[torch.Tensor, torch.Tensor]:
         """(v [N, D] unit, h [N, D])."""
-        vectors: tuple[torch.Tensor, torch.Tensor] = self.item_tower(features, keep_id)
+        vectors: tuple[torch.Tensor, torch.Tensor] = self.item_tower(features)
         return vectors
 
     def user(self, p_BD: torch.Tensor, q_BD: torch.Tensor, a_BK: torch.Tensor) -> torch.Tensor:
