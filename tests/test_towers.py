@@ -44,8 +44,12 @@ def test_the_start_ranks_like_ease_when_nothing_is_cut_off() -> None:
     dials = Dials(penalty=penalty / spectrum.values[-1] ** 2, score_exponent=0.2)
     start = regression_start(spectrum, dials, np.zeros(40, np.float32), 64)
     assert np.allclose(np.linalg.norm(start.embedding, axis=1), 1, atol=1e-5)
-    counts = np.maximum(np.asarray(x.sum(axis=0)).ravel(), 1)
-    scaled = x.toarray() * counts**-0.2
+    counts = spectrum.counts
+    weights = np.maximum(np.asarray(x.sum(axis=1)), 1) ** -0.25  # active users count for less
+    weighted = weights * x.toarray()
+    by_hand = weighted.sum(axis=0) * x.sum() / weighted.sum()
+    assert np.allclose(counts, np.maximum(by_hand, 0.3))
+    scaled = weighted * counts**-0.2
     inverse = np.linalg.inv(scaled.T @ scaled + penalty * np.eye(40))
     ease = -inverse / np.diag(inverse)
     expected = (x.toarray() * counts**-0.2) @ ease * counts**0.2

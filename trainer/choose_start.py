@@ -1,31 +1,47 @@
-"""The dials of the start, chosen on held-out rows: one spectrum, then a closed form and a ranking per try.
+"""The dials of the start, chosen on held-out rows: first EASE alone, then iALS alone, then their blend.
 
-One dial after the other, each at its best before the next: a dozen tries, seconds. Nothing is tuned per
-data set by hand: what differs between a dense and a sparse catalogue is exactly what these dials hold.
+One dial after the other, each at its best before the next. Nothing is tuned per data set by hand: what
+differs between a dense and a sparse catalogue is exactly what these dials hold.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from trainer.histories import HistoryConfig, Pairs, pairs_of
-from trainer.mart import DISLIKE, LIKE, SEEN_ONLY, TRAIN, Mart
+from trainer.errors import TrainingError
+from trainer.factor_part import factor_part
+from trainer.held_out import usable_rows
+from trainer.histories import HistoryConfig, pairs_of
+from trainer.mart import DISLIKE, LIKE, Mart
 from trainer.validation import Validation
 from trainer.warm_start import (
     Dials,
-    Floats,
+    Part,
     Spectrum,
     Start,
+    blend,
     popularity_scores,
-    regression_start,
+    ranking_dim,
+    regression_part,
     spectrum_of,
+    start_of,
 )
 
-PENALTIES = (4.0, 1.0, 64.0, 256.0)
-SCORE_EXPONENTS = (0.0, 0.2, 0.3)
+PENALTIES = (16.0, 4.0, 1.0, 64.0, 256.0)
+SCORE_EXPONENTS = (0.1, 0.0, 0.2, 0.3)
+FACTOR_STEPS = (  # (on iALS's weight, on its ridge): a way is gone on as long as it goes up
+    (1.0, 2.0),
+    (1.0, 0.5),
+    (1 / 3, 1.7),
+    (3.0, 1 / 1.7),
+)
+MOST_STEPS = 3
+TRIAL_ITERATIONS, ITERATIONS = 5, 8  # of iALS; a trial only has to find the dials
+FACTOR_SHARES = (0.3, 0.5, 0.7, 1.0)
+BLEND_USERS = 20_000  # histories on which the blend's best coordinates are found
 POPULARITIES = (0.3, 1.0, 3.0)
 POPULARITY_HALF_LIVES = (None, 180.0, 30.0, 7.0)  # days
 HISTORY_HALF_LIVES = (1000.0, 365.0, 120.0, 30.0)  # days
@@ -51,20 +67,20 @@ class StartChooser:
     def __init__(
         self, mart: Mart, mask: npt.NDArray[np.bool_], history: HistoryConfig, dim: int, seed: int
     ) -> None:
-        self.mart, self.mask, self.history, self.dim = mart, mask, history, dim
+        self.mart, self.history, self.dim, self.seed = mart, history, dim, seed
         self.spectrum: Spectrum = spectrum_of(co_occurrence(mart, mask), dim, seed)
         rows = mart.interactions
         self.likes = rows.where(mask & (rows.label == LIKE))
         self.has_times = len(self.likes) > 0 and bool((~np.isnan(self.likes.occurred_at)).mean() > 0.5)
-        self._pooled: dict[float | None, Pairs] = {}
+        self.pooling = self._pooling(None)
+        entries = np.ones(len(self.likes), np.float32), (self.likes.user_index, self.likes.item_index)
+        self.matrix = sp.csr_matrix(entries, shape=self.pooling.shape)
+        self._validated: dict[float | None, sp.csr_matrix] = {}
+        self._kept: dict[str, tuple[object, Part]] = {}  # tries go on from the latest
 
     def start(self, dials: Dials) -> Start:
         """The closed form with these dials."""
-        likes, n_items = self.likes, len(self.mart.catalogue)
-        popularity = popularity_scores(
-            likes.item_index, likes.occurred_at, n_items, dials.popularity_half_life
-        )
-        return regression_start(self.spectrum, dials, popularity, self.dim)
+        return self._start(dials, ITERATIONS)
 
     def choose(self, validation: Validation) -> Chosen:
         """The best of each dial on the validation, in turn; the defaults where there is nothing to
@@ -72,56 +88,110 @@ class StartChooser:
         best = Chosen(Dials(), self.history.half_life_days)
         if not len(validation.users):
             return best
-        score = self.ndcg(best, validation)
-        for sweep in self._sweeps():
-            for one in sweep(best):
-                if (value := self.ndcg(one, validation)) > score:
-                    best, score = one, value
+        best = self._best([moved(best, factor_share=0.0, penalty=p) for p in PENALTIES], validation)
+        best = self._best([moved(best, score_exponent=b) for b in SCORE_EXPONENTS], validation)
+        best = self._best_factors(best, validation)
+        shares = [0.0, *FACTOR_SHARES]
+        best = self._best([moved(best, factor_share=share) for share in shares], validation)
+        for life in POPULARITY_HALF_LIVES if self.has_times else (None,):
+            tries = [moved(best, popularity=value, popularity_half_life=life) for value in POPULARITIES]
+            best = self._best([best, *tries], validation)
+        if self.has_times:
+            tries = [replace(best, half_life_days=days) for days in HISTORY_HALF_LIVES]
+            best = self._best([best, *tries], validation)
         return best
 
-    def _sweeps(self) -> Iterator[Callable[[Chosen], list[Chosen]]]:
-        def moved(chosen: Chosen, **dials: float | None) -> Chosen:
-            return replace(chosen, dials=replace(chosen.dials, **dials))  # type: ignore[arg-type]
+    def _best_factors(self, best: Chosen, validation: Validation) -> Chosen:
+        """iALS alone, uphill from its defaults."""
+        best = moved(best, factor_share=1.0)
+        score = self.ndcg(best, validation)
+        for weight_step, reg_step in FACTOR_STEPS:
+            for _ in range(MOST_STEPS):
+                dials = best.dials
+                one = moved(
+                    best,
+                    factor_weight=dials.factor_weight * weight_step,
+                    factor_reg=dials.factor_reg * reg_step,
+                )
+                if (value := self.ndcg(one, validation)) <= score:
+                    break
+                best, score = one, value
+        return best
 
-        yield lambda best: [moved(best, penalty=value) for value in PENALTIES]
-        yield lambda best: [moved(best, score_exponent=value) for value in SCORE_EXPONENTS]
-        for life in POPULARITY_HALF_LIVES if self.has_times else (None,):
-            yield lambda best, life=life: [  # type: ignore[misc]
-                moved(best, popularity=value, popularity_half_life=life) for value in POPULARITIES
-            ]
-        if self.has_times:
-            yield lambda best: [replace(best, half_life_days=days) for days in HISTORY_HALF_LIVES]
-        yield lambda best: [moved(best, penalty=best.dials.penalty * factor) for factor in (0.5, 2.0)]
+    def _best(self, tries: list[Chosen], validation: Validation) -> Chosen:
+        """The first of the best tries."""
+        return max(tries, key=lambda one: self.ndcg(one, validation))
 
     def ndcg(self, chosen: Chosen, validation: Validation) -> float:
-        """NDCG@20 of the closed form, histories pooled as chosen."""
-        start = self.start(chosen.dials)
-        return validation.ndcg(self._users(start, chosen.half_life_days, validation), start.embedding)
+        """NDCG@20 of the closed form, histories pooled as chosen; 0 for dials under which iALS overflows."""
+        try:
+            start = self._start(chosen.dials, TRIAL_ITERATIONS)
+        except TrainingError:
+            return 0.0
+        pooling = self._validated.get(chosen.half_life_days)
+        if pooling is None:
+            pooling = self._validated[chosen.half_life_days] = self._pooling(chosen.half_life_days)[
+                validation.users
+            ]
+        return validation.ndcg(np.asarray(pooling @ start.history) + start.bias, start.embedding)
 
-    def _users(self, start: Start, half_life_days: float | None, validation: Validation) -> Floats:
-        if half_life_days not in self._pooled:
-            likes = pairs_of(self.likes, len(self.mart.user_keys), self.history.max_likes, half_life_days)
-            self._pooled[half_life_days] = likes.take(validation.users)
-        likes = self._pooled[half_life_days]
-        weights = sp.csr_matrix(
-            (likes.weights, likes.items, likes.starts), shape=(len(likes), len(start.history))
+    def _start(self, dials: Dials, iterations: int) -> Start:
+        likes, n_items = self.likes, len(self.mart.catalogue)
+        popularity = popularity_scores(
+            likes.item_index, likes.occurred_at, n_items, dials.popularity_half_life
         )
-        mass = np.maximum(np.asarray(weights.sum(axis=1)), 1e-6) ** self.history.pooling_exponent
-        pooled: Floats = np.asarray((weights @ start.history) / mass.reshape(-1, 1), dtype=np.float32)
-        return pooled + start.bias
+        return start_of(self._blend(dials, iterations), self.spectrum, dials, popularity, self.dim)
+
+    def _blend(self, dials: Dials, iterations: int) -> Part:
+        regression = regression_part(self.spectrum, dials)
+        if dials.factor_share == 0:
+            return regression
+
+        def blended() -> Part:
+            parts = [
+                (regression, 1 - dials.factor_share),
+                (self._factors(dials, iterations), dials.factor_share),
+            ]
+            users = np.flatnonzero(np.diff(self.matrix.indptr))
+            if len(users) > BLEND_USERS:
+                users = np.sort(np.random.default_rng(self.seed).choice(users, BLEND_USERS, replace=False))
+            parts = [(part, share) for part, share in parts if share > 0]
+            return blend(parts, self.pooling[users], ranking_dim(self.dim))
+
+        personal = replace(dials, popularity=0.0, popularity_half_life=None)
+        return self._keep("blend", (personal, iterations), blended)
+
+    def _factors(self, dials: Dials, iterations: int) -> Part:
+        def fitted() -> Part:
+            dim = min(self.dim, *self.matrix.shape)
+            return factor_part(self.matrix, self.pooling, dials, dim, self.seed, iterations=iterations)
+
+        return self._keep("factors", (dials.factor_weight, dials.factor_reg, iterations), fitted)
+
+    def _keep(self, name: str, key: object, make: Callable[[], Part]) -> Part:
+        """The latest of its name, made anew when the key is another: what the next try mostly asks for."""
+        if name not in self._kept or self._kept[name][0] != key:
+            self._kept[name] = key, make()
+        return self._kept[name][1]
+
+    def _pooling(self, half_life_days: float | None) -> sp.csr_matrix:
+        """Users x videos: how much each like weighs in its user's pooled history."""
+        pairs = pairs_of(self.likes, len(self.mart.user_keys), self.history.max_likes, half_life_days)
+        mass = np.bincount(pairs.rows, pairs.weights, minlength=len(pairs))
+        weights = pairs.weights / np.maximum(mass, 1e-6)[pairs.rows] ** self.history.pooling_exponent
+        shape = len(pairs), len(self.mart.catalogue)
+        return sp.csr_matrix((weights.astype(np.float32), pairs.items, pairs.starts), shape=shape)
+
+
+def moved(chosen: Chosen, **dials: float | None) -> Chosen:
+    """The same with some dials of the start changed."""
+    return replace(chosen, dials=replace(chosen.dials, **dials))  # type: ignore[arg-type]  # names of Dials
 
 
 def co_occurrence(mart: Mart, mask: npt.NDArray[np.bool_]) -> sp.csr_matrix:
-    """Users x videos: 1 for a like, less for a dislike or something seen without a label.
-
-    Seen-only rows have no split. They join only where the split is ours (then no seen row is in a holdout)
-    and not from after the training rows; a split that came with the file may have held them out.
-    """
-    rows = mart.interactions
+    """Users x videos: 1 for a like, less for a dislike or something seen without a label."""
+    rows, used = mart.interactions, usable_rows(mart, mask)
     share = np.select([rows.label == LIKE, rows.label == DISLIKE], [1.0, DISLIKE_SHARE], SEEN_SHARE)
-    newest = np.max(rows.occurred_at[mask & ~np.isnan(rows.occurred_at)], initial=-np.inf)
-    seen = (rows.label == SEEN_ONLY) & ~(rows.occurred_at > newest) & ~rows.is_file_split.any()
-    used = (mask & (rows.split == TRAIN)) | seen
     shape = len(mart.user_keys), len(mart.catalogue)
     entries = share[used].astype(np.float32), (rows.user_index[used], rows.item_index[used])
     return sp.csr_matrix(entries, shape=shape)

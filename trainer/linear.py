@@ -48,6 +48,15 @@ def ridge(features: sp.csr_matrix, targets: Floats, penalty: float, n_iterations
     return w
 
 
+def gram_root(matrix: Floats) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """(R [k, D], B [D, k]) with R'R = A'A of A [n, D] and B its right inverse on the directions A has:
+    A = (A B) R with A B orthonormal, as in a QR decomposition, at the cost of one product."""
+    values, vectors = np.linalg.eigh((matrix.T @ matrix).astype(np.float64))
+    kept = values > max(values[-1], 0) * 1e-9
+    lengths, vectors = np.sqrt(values[kept]), vectors[:, kept]
+    return (vectors * lengths).T, vectors / lengths
+
+
 def _gram_times(matrix: sp.csr_matrix, basis: Floats) -> Floats:
     """A' (A Q), block by block."""
     total = np.zeros_like(basis)

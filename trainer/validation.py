@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from trainer.histories import Pairs, pairs_of
 from trainer.mart import LIKE, SEEN_ONLY, Mart
@@ -49,10 +50,9 @@ class Validation:
             seen, relevant = self.seen.take(part), self.relevant.take(part)
             scores[seen.rows, seen.items] = -np.inf
             k = min(K, scores.shape[1])
-            top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-            best = np.argsort(-np.take_along_axis(scores, top, axis=1), axis=1)
+            best = torch.topk(torch.from_numpy(scores), k, dim=1).indices.numpy()
             wanted = np.zeros(scores.shape, np.bool_)
             wanted[relevant.rows, relevant.items] = True
-            gains = np.take_along_axis(wanted, np.take_along_axis(top, best, axis=1), axis=1) @ discounts[:k]
+            gains = np.take_along_axis(wanted, best, axis=1) @ discounts[:k]
             total += float((gains / ideal[np.minimum(np.diff(relevant.starts), k) - 1]).sum())
         return total / max(len(self.users), 1)

@@ -1,11 +1,14 @@
-"""Where training starts: the item-item regression of EASE, held in the dimensions of the towers, in
-closed form.
+"""Where training starts, in closed form: the item-item regression of EASE and the factors of iALS
+(factor_part.py), blended into one linear recommender in the dimensions of the towers.
 
-With A = X D^-a (X users x videos, D its column sums) and A ~ U s V', ridge regression of A on itself with a
-zero diagonal (Steck 2019) is, off the diagonal, V f V' with column j scaled by 1 / (1 - l_j), where
-f = s^2 / (s^2 + penalty) and l_j = Σ f V_j^2, the leverage of video j. So a video speaks in a history through
-D^-a V f^1/2 and is scored through D^b V f^1/2 / (1 - l): EASE's own quality from a truncated SVD, where its
-40,000 x 40,000 inverse needs 7 GB.
+With A = W X D^-a (X users x videos, W a user's row sum to the power -c, D the columns' sums of W X) and
+A ~ U s V', ridge regression of A on itself with a zero diagonal (Steck 2019) is, off the diagonal, V f V'
+with column j scaled by 1 / (1 - l_j), where f = s^2 / (s^2 + penalty) and l_j = Σ f V_j^2, the leverage of
+video j. So a video speaks in a history through D^-a V f^1/2 and is scored through D^b V f^1/2 / (1 - l):
+EASE's own quality from a truncated SVD, where its 40,000 x 40,000 inverse needs 7 GB.
+
+Two linear recommenders make one whose item vectors stand side by side; the blend keeps its best approximation
+of rank R, on the users there are (`blend`).
 
 A score needs lengths and a cosine has none. The lengths go where the user has a zero: coordinates are
 [ranking R | popularity 1 | similarity D - R - 1]; the last part fills every vector to length one, along a
@@ -18,12 +21,17 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from trainer.linear import leading_directions
+from trainer.linear import gram_root, leading_directions
 
 Floats = npt.NDArray[np.float32]
 
-ITEM_EXPONENT = 0.2  # a: 0, .2, .4 tried on two sets; .2 best on both
+ITEM_EXPONENT = 0.2  # a: 0, .1, .2, .35, .5 tried on two sets; .2 best on both
+USER_EXPONENT = (
+    0.25  # c: against 0, NDCG@20 .273 to .285 on movielens, .170 to .172 on movietweetings; .5 worse
+)
+FEWEST = 0.3  # of a like of usual weight: what a video counts at least
 RANKING_SHARE = 0.875  # R / D: .75 costs the ranking 1 % of its NDCG; similar videos need few directions
+SPREAD_USERS = 512  # whose scores say how far those of a recommender lie apart
 
 
 @dataclass(frozen=True)
@@ -38,11 +46,27 @@ class Dials:
     """Weight of a score that is the same for every user, in standard deviations of the personal one."""
     popularity_half_life: float | None = None
     """Days after which a like counts half in that score."""
+    factor_weight: float = 0.1
+    """iALS: the weight of a pair that was not observed."""
+    factor_reg: float = 0.006
+    """iALS: its ridge, in shares of how often a user or video occurs."""
+    factor_share: float = 0.5
+    """How much of a personal score is iALS's, the rest EASE's; each in its own standard deviations."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One linear recommender: a user is the sum of heard [N, R] over a history, a score its product with
+    scored [N, R]."""
+
+    heard: Floats
+    scored: Floats
 
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Leading directions V [N, R] and singular values [R] of the scaled likes, counts [N]."""
+    """Leading directions V [N, R] and singular values [R] of the scaled likes; counts [N] in likes of users
+    of usual activity."""
 
     directions: Floats
     values: Floats
@@ -62,33 +86,79 @@ class Start:
     """[2 D]: embedding and history of a video nobody liked, before its content is added."""
 
 
+def ranking_dim(dim: int) -> int:
+    """How many of D coordinates hold personal scores."""
+    return max(1, min(int(dim * RANKING_SHARE), dim - 2))
+
+
 def spectrum_of(matrix: sp.csr_matrix, dim: int, seed: int) -> Spectrum:
     """The spectrum of likes [users, N]; fewer directions than asked for where the matrix has no more."""
-    counts = np.maximum(np.asarray(matrix.sum(axis=0)).ravel(), 1).astype(np.float32)
-    scaled = sp.csr_matrix(matrix @ sp.diags(counts**-ITEM_EXPONENT), dtype=np.float32)
-    rank = max(1, min(int(dim * RANKING_SHARE), dim - 2, min(matrix.shape) - 1))
+    activity = np.maximum(np.asarray(matrix.sum(axis=1)).ravel(), FEWEST)
+    weighted = sp.diags(activity**-USER_EXPONENT) @ matrix
+    counts = np.asarray(weighted.sum(axis=0)).ravel() * (matrix.sum() / max(weighted.sum(), 1e-9))
+    counts = np.maximum(counts, FEWEST).astype(np.float32)
+    scaled = sp.csr_matrix(weighted @ sp.diags(counts**-ITEM_EXPONENT), dtype=np.float32)
+    rank = max(1, min(ranking_dim(dim), min(matrix.shape) - 1))
     directions, values = leading_directions(scaled, rank, seed=seed)
     return Spectrum(directions, np.maximum(values, 1e-6), counts)
 
 
-def regression_start(spectrum: Spectrum, dials: Dials, popularity: Floats, dim: int) -> Start:
-    """Both item tables and the bias from a spectrum; `popularity` [N] standardised to mean 0, deviation 1."""
+def regression_part(spectrum: Spectrum, dials: Dials) -> Part:
+    """The regression of EASE from a spectrum."""
     v, counts = spectrum.directions, spectrum.counts
     shrunk = spectrum.values**2 / (spectrum.values**2 + dials.penalty * spectrum.values[-1] ** 2)
     leverage = np.minimum((v**2) @ shrunk, 0.95)
     heard = v * np.sqrt(shrunk) * (counts**-ITEM_EXPONENT)[:, None]
     scored = v * np.sqrt(shrunk) * (counts**dials.score_exponent / (1 - leverage))[:, None]
-    history = heard / max(float(np.linalg.norm(heard, axis=1).mean()), 1e-9)
+    return Part(heard, scored)
+
+
+def blend(parts: list[tuple[Part, float]], pooling: sp.csr_matrix, rank: int) -> Part:
+    """The sum of some recommenders by their shares, in `rank` coordinates.
+
+    `pooling` [B, N] are histories of some users. With U = pooling · heard and V = scored, all parts beside
+    each other, the matrix of rank R nearest to the scores U V' is cut off its singular value decomposition
+    (Eckart and Young 1936), which needs no more than the Gram matrices of U and V.
+    """
+    users = [np.asarray(pooling @ part.heard, dtype=np.float32) for part, _ in parts]
+    few = slice(0, SPREAD_USERS)
+    scales = [
+        share / (float(np.std(u[few] @ part.scored.T, axis=1).mean()) or 1.0)
+        for u, (part, share) in zip(users, parts, strict=True)
+    ]
+    u = np.concatenate([u * scale for u, scale in zip(users, scales, strict=True)], axis=1)
+    heard = np.concatenate(
+        [part.heard * scale for (part, _), scale in zip(parts, scales, strict=True)], axis=1
+    )
+    scored = np.concatenate([part.scored for part, _ in parts], axis=1)
+    (root_u, back_u), (root_v, back_v) = gram_root(u), gram_root(scored)
+    left, values, right = np.linalg.svd(root_u @ root_v.T, full_matrices=False)
+    half = np.sqrt(values[:rank])
+    to_heard, to_scored = back_u @ (left[:, :rank] * half), back_v @ (right[:rank].T * half)
+    return Part((heard @ to_heard).astype(np.float32), (scored @ to_scored).astype(np.float32))
+
+
+def regression_start(spectrum: Spectrum, dials: Dials, popularity: Floats, dim: int) -> Start:
+    """The start of EASE alone; `popularity` [N] standardised to mean 0, deviation 1."""
+    return start_of(regression_part(spectrum, dials), spectrum, dials, popularity, dim)
+
+
+def start_of(part: Part, spectrum: Spectrum, dials: Dials, popularity: Floats, dim: int) -> Start:
+    """Both item tables and the bias: a recommender's scores and `popularity` [N] under a cosine, the
+    directions of the spectrum as likeness."""
+    scored, n_ranking = part.scored, part.scored.shape[1]
+    history = part.heard / max(float(np.linalg.norm(part.heard, axis=1).mean()), 1e-9)
     # one standard deviation of a personal score: histories of some popular videos, over the catalogue
-    typical = np.argsort(-counts)[:256]
+    typical = np.argsort(-spectrum.counts)[:256]
     spread = float(np.std(history[typical] @ scored.T)) or 1.0
     seen = np.concatenate([scored, (dials.popularity * spread * popularity)[:, None]], axis=1)
     seen = seen / max(float(np.linalg.norm(seen, axis=1).max()), 1e-9)
-    n_ranking, n = v.shape[1], len(v)
-    embedding, padded = np.zeros((n, dim), np.float32), np.zeros((n, dim), np.float32)
+    embedding, padded = (np.zeros((len(scored), dim), np.float32) for _ in range(2))
     embedding[:, : n_ranking + 1] = seen
     rest = np.sqrt(np.maximum(1 - (seen**2).sum(axis=1), 0))
-    embedding[:, n_ranking + 1 :] = rest[:, None] * _likeness(v * np.sqrt(shrunk), dim - n_ranking - 1)
+    shrunk = spectrum.values**2 / (spectrum.values**2 + dials.penalty * spectrum.values[-1] ** 2)
+    likeness = _likeness(spectrum.directions * np.sqrt(shrunk), dim - n_ranking - 1)
+    embedding[:, n_ranking + 1 :] = rest[:, None] * likeness
     padded[:, :n_ranking] = history
     bias = np.zeros(dim, np.float32)
     bias[n_ranking] = 1.0
