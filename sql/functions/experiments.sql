@@ -109,14 +109,20 @@ begin
         (user_id, video_id, rank, score, model_version, propensity, experiment, arm, surface)
     select
         asked, impression.video_id, coalesce(impression.rank, impression.place), impression.score,
-        impression.model_version, impression.propensity, assigned.experiment, assigned.arm,
+        impression.model_version, drawn.propensity, assigned.experiment, assigned.arm,
         left(log_impressions.surface, 100)
     from rows from (
-        jsonb_to_recordset(shown) as (
-            rank integer, video_id uuid, score real, model_version text, propensity real
-        )
-    ) with ordinality as impression (rank, video_id, score, model_version, propensity, place)
+        jsonb_to_recordset(shown) as (rank integer, video_id uuid, score real, model_version text)
+    ) with ordinality as impression (rank, video_id, score, model_version, place)
     left join recsys.assigned_arm('app:' || asked) as assigned on true
+    -- the draw is the same within the hour: asked again, it says with which chance each video came
+    left join lateral (
+        select again.video_id, again.propensity
+        from recsys.recommend(
+            'app:' || asked, jsonb_array_length(shown), version => assigned.model_version, explore => assigned.explore
+        ) as again
+        where assigned.explore > 0
+    ) as drawn on drawn.video_id = impression.video_id
     where impression.video_id is not null;
     get diagnostics n_rows = row_count;
     return n_rows;
@@ -124,4 +130,4 @@ end;
 $$;
 comment on function public.log_impressions(jsonb, text, uuid) is
 'Logs what was shown to the user who asks: the rows of recommend_videos as they came. Experiment and arm are added '
-'here. Returns how many; visitors are not logged.';
+'here, and the propensity of an unfiltered list where the arm explores. Returns how many; visitors are not logged.';

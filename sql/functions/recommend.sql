@@ -159,12 +159,11 @@ create or replace function public.recommend_videos(
     diversity real default 0,
     released_after date default null,
     released_before date default null
-) returns table (rank integer, video_id uuid, score real, reason text, model_version text, propensity real)
+) returns table (rank integer, video_id uuid, score real, reason text, model_version text)
 language sql stable security definer set search_path = ''
 as $$
     select
-        recommended.rank, recommended.video_id, recommended.score, recommended.reason, recommended.model_version,
-        recommended.propensity
+        recommended.rank, recommended.video_id, recommended.score, recommended.reason, recommended.model_version
     from (select 'app:' || recsys.asked_user(for_user) as user_key) as asked
     left join lateral recsys.assigned_arm(asked.user_key) as assigned on true
     cross join lateral recsys.recommend(
@@ -176,5 +175,4 @@ $$;
 comment on function public.recommend_videos(integer, uuid, uuid[], text[], text[], integer, real, date, date) is
 'Videos for the user who asks, best first: unseen, filtered, always match_count while the catalogue has them. '
 'released_after and released_before are the first and last day of release. for_user is for service_role and database '
-'owners. Visitors and users without a history get what is popular, and some of what is new. propensity: the chance '
-'of being in the list, where the user''s arm explores; else null.';
+'owners. Visitors and users without a history get what is popular, and some of what is new.';

@@ -218,8 +218,7 @@ def test_names_and_types_are_those_of_the_contract(serving: Connection) -> None:
             " without_tags text[] DEFAULT NULL::text[], max_per_maker integer DEFAULT NULL::integer,"
             " diversity real DEFAULT 0, released_after date DEFAULT NULL::date,"
             " released_before date DEFAULT NULL::date",
-            "TABLE(rank integer, video_id uuid, score real, reason text, model_version text,"
-            " propensity real)",
+            "TABLE(rank integer, video_id uuid, score real, reason text, model_version text)",
         ),
         ("refresh_user_embedding", "for_user uuid DEFAULT NULL::uuid", "vector"),
         (

@@ -164,9 +164,10 @@ def test_an_arm_explores_and_its_propensities_are_logged(serving: Connection) ->
     logged = serving.execute("select propensity from recsys.impressions order by rank").fetchall()
     assert [p for (p,) in logged] == [1, 1, 1, pytest.approx(2 / 45), pytest.approx(2 / 45)]
     serving.execute("select recsys.stop_experiment()")
-    rows = serving.execute(
-        "select distinct propensity from recommend_videos(5, %s)", (app_user(0),)
-    ).fetchall()
+    serving.execute("delete from recsys.impressions")
+    with acting_as(serving, "authenticated", app_user(0)):
+        serving.execute("select log_impressions(%s::jsonb)", (json.dumps(shown[0]),))
+    rows = serving.execute("select distinct propensity from recsys.impressions").fetchall()
     assert rows == [(None,)]
 
 
