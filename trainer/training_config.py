@@ -18,20 +18,20 @@ class TrainingConfig:
     """
 
     embedding_dim: int = 256
-    epochs: int = 3
+    epochs: int = 10
     """At most; early stopping usually ends sooner."""
-    patience: int = 1
+    patience: int = 3
     """Epochs without a better validation before training stops; the best epoch is kept."""
     batch_size: int = 8192
     """Likes per step (not users: a step costs and learns about the same on sparse and on dense data)."""
-    lr: float = 5e-5
+    lr: float = 1e-4
     temperature: float | None = None
     """Fixed while training; a learned one was not tried here. None: the likeliest one at the start."""
     loss: Literal["softmax", "bce", "hinge"] = "softmax"
     margin: float = 1.0
     negatives: str = "random=0.5,popular=0.5"
     n_negatives: int = 4096
-    exact_candidates: int = 16_384
+    exact_candidates: int = 4096
     """Catalogues up to this size are compared as a whole: no sampling, no correction."""
     held_out: tuple[float, float] = (0.2, 0.8)
     """Share of a user's likes that are targets in a step, drawn evenly between the two."""
