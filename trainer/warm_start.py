@@ -133,8 +133,9 @@ def blend(parts: list[tuple[Part, float]], pooling: sp.csr_matrix, rank: int) ->
     scored = np.concatenate([part.scored for part, _ in parts], axis=1)
     (root_u, back_u), (root_v, back_v) = gram_root(u), gram_root(scored)
     left, values, right = np.linalg.svd(root_u @ root_v.T, full_matrices=False)
-    half = np.sqrt(values[:rank])
-    to_heard, to_scored = back_u @ (left[:, :rank] * half), back_v @ (right[:rank].T * half)
+    # all singular values on the side of histories: orthonormal columns leave the lengths of videos as even
+    # as they can be, and an approximate index needs that
+    to_heard, to_scored = back_u @ (left[:, :rank] * values[:rank]), back_v @ right[:rank].T
     return Part((heard @ to_heard).astype(np.float32), (scored @ to_scored).astype(np.float32))
 
 

@@ -366,7 +366,7 @@ def test_match_videos(serving: Connection, world: World) -> None:
 
 @pytest.fixture(scope="module")
 def large_world() -> World:
-    """Above the size at which a version gets an index."""
+    """Large enough that the planner takes an index."""
     world = make_world(n_videos=12_000, n_users=4, dim=32, seed=3)
     tags = [
         [f"{name}" for name, every in (("percent", 100), ("permille", 1000)) if k % every == 0]
@@ -382,6 +382,10 @@ def test_filters_do_not_starve_the_index(connection: Connection, large_world: Wo
     fill_marts(connection, world)
     release.write_version(connection, world.bundle(FIRST))
     release.promote(connection, FIRST, force=True)
+    connection.execute(  # as a version of more videos gets it
+        "create index on recsys.video_embeddings_202601010000"
+        " using hnsw ((embedding::halfvec(32)) halfvec_cosine_ops)"
+    )
     assert connection.execute(
         "select recsys.indexed_type('recsys.video_embeddings_' || %s) like '%%halfvec(32)'", (FIRST,)
     ).fetchone() == (True,)

@@ -8,7 +8,7 @@ from trainer.migrations import API_ROLES, pending
 
 # pgvector before 0.8 has no iterative scan (filters starve), before 0.8.4 known index corruption
 PGVECTOR_NEEDED, PGVECTOR_ADVISED = (0, 8, 0), (0, 8, 4)
-INDEX_ABOVE = 10_000  # rows from which a version's vectors get an HNSW index; as recsys.attach_version_tables
+INDEX_ABOVE = 45_000  # rows from which a version's vectors get an HNSW index; as recsys.attach_version_tables
 CLOSED_SCHEMAS = ("raw", "marts", "recsys")
 
 
