@@ -1,18 +1,21 @@
 """The towers as arithmetic, the closed form they start from, and the linear algebra under it."""
 
 import numpy as np
+import pytest
 import scipy.sparse as sp
 import torch
 
 from towers_world import catalogue, checkerboard
+from trainer.factor_part import factor_part
 from trainer.features import encode, fit_vocabularies
 from trainer.histories import Pairs
+from trainer.ials import ials
 from trainer.item_tables import write_start
 from trainer.linear import leading_directions, ridge
 from trainer.mart import TRAIN
 from trainer.text import fit_text
 from trainer.towers import TwoTowers, pool
-from trainer.warm_start import Dials, popularity_scores, regression_start, spectrum_of
+from trainer.warm_start import Dials, Part, blend, popularity_scores, regression_part, spectrum_of, start_of
 
 
 def low_rank(n: int = 300, m: int = 40, rank: int = 6) -> sp.csr_matrix:
@@ -42,7 +45,7 @@ def test_the_start_ranks_like_ease_when_nothing_is_cut_off() -> None:
     assert spectrum.directions.shape[1] == 39
     penalty = 20.0
     dials = Dials(penalty=penalty / spectrum.values[-1] ** 2, score_exponent=0.2)
-    start = regression_start(spectrum, dials, np.zeros(40, np.float32), 64)
+    start = start_of(regression_part(spectrum, dials), spectrum, dials, np.zeros(40, np.float32), 64)
     assert np.allclose(np.linalg.norm(start.embedding, axis=1), 1, atol=1e-5)
     counts = spectrum.counts
     weights = np.maximum(np.asarray(x.sum(axis=1)), 1) ** -0.25  # active users count for less
@@ -60,13 +63,40 @@ def test_the_start_ranks_like_ease_when_nothing_is_cut_off() -> None:
             assert np.corrcoef(e[free], f[free])[0, 1] > 0.99
 
 
+def test_a_blend_is_the_nearest_of_its_rank() -> None:
+    """All coordinates: the weighted sum itself; fewer: as near as its singular values say (Eckart, Young)."""
+    rng = np.random.default_rng(0)
+    pooling = low_rank()
+    one, other = (Part(*rng.standard_normal((2, 40, 12)).astype(np.float32)) for _ in range(2))
+    users = pooling.toarray()
+    singles = [users @ part.heard @ part.scored.T for part in (one, other)]
+    wanted = sum(s * share / s.std(axis=1).mean() for s, share in zip(singles, (0.3, 0.7), strict=True))
+    values = np.linalg.svd(wanted, compute_uv=False)
+    for rank in (24, 9):
+        part = blend([(one, 0.3), (other, 0.7)], pooling, rank)
+        assert part.heard.shape == part.scored.shape == (40, rank)
+        missed = np.linalg.norm(wanted - users @ part.heard @ part.scored.T)
+        assert missed == pytest.approx(np.linalg.norm(values[rank:]), rel=1e-2, abs=1e-3 * float(values[0]))
+
+
+def test_one_matrix_for_all_users_ranks_like_their_factors() -> None:
+    x = low_rank()
+    x = x[np.diff(x.indptr) > 0]
+    dials = Dials(factor_weight=0.1, factor_reg=0.01)
+    part = factor_part(x, x, dials, 8, seed=0)
+    users, videos = ials(x, 8, 8, dials.factor_weight, dials.factor_reg, seed=0)
+    exact, linear = users @ videos.T, x @ part.heard @ part.scored.T
+    assert np.mean([np.corrcoef(e, f)[0, 1] for e, f in zip(exact, linear, strict=True)]) > 0.9
+
+
 def test_the_start_in_the_towers_is_the_start() -> None:
     mart = checkerboard()
     rows = mart.interactions
     mask = (rows.label == 1) & (rows.split == TRAIN)
     x = sp.csr_matrix((np.ones(mask.sum(), np.float32), (rows.user_index[mask], rows.item_index[mask])))
     popularity = popularity_scores(rows.item_index[mask], rows.occurred_at[mask], 40, None)
-    start = regression_start(spectrum_of(x, 16, seed=0), Dials(popularity=1.0), popularity, 16)
+    spectrum, dials = spectrum_of(x, 16, seed=0), Dials(popularity=1.0)
+    start = start_of(regression_part(spectrum, dials), spectrum, dials, popularity, 16)
     vocabularies = fit_vocabularies(mart)
     features = encode(mart.catalogue, vocabularies)
     towers = TwoTowers(

@@ -32,11 +32,9 @@ from trainer.warm_start import (
 
 PENALTIES = (16.0, 4.0, 1.0, 64.0, 256.0)
 SCORE_EXPONENTS = (0.1, 0.0, 0.2, 0.3)
-FACTOR_STEPS = (  # (on iALS's weight, on its ridge): a way is gone on as long as it goes up
-    (1.0, 2.0),
-    (1.0, 0.5),
-    (1 / 3, 1.7),
-    (3.0, 1 / 1.7),
+FACTOR_STEPS = (  # (on iALS's weight, on its ridge), there or else back, on as long as it goes up
+    ((1.0, 2.0), (1.0, 0.5)),
+    ((1 / 3, 1.7), (3.0, 1 / 1.7)),
 )
 MOST_STEPS = 3
 TRIAL_ITERATIONS, ITERATIONS = 5, 8  # of iALS; a trial only has to find the dials
@@ -105,18 +103,27 @@ class StartChooser:
         """iALS alone, uphill from its defaults."""
         best = moved(best, factor_share=1.0)
         score = self.ndcg(best, validation)
-        for weight_step, reg_step in FACTOR_STEPS:
-            for _ in range(MOST_STEPS):
-                dials = best.dials
-                one = moved(
-                    best,
-                    factor_weight=dials.factor_weight * weight_step,
-                    factor_reg=dials.factor_reg * reg_step,
-                )
-                if (value := self.ndcg(one, validation)) <= score:
-                    break
-                best, score = one, value
+        for ways in FACTOR_STEPS:
+            for step in ways:
+                before = best
+                best, score = self._uphill(best, score, step, validation)
+                if best is not before:
+                    break  # where one way was up, the other is down
         return best
+
+    def _uphill(
+        self, best: Chosen, score: float, step: tuple[float, float], validation: Validation
+    ) -> tuple[Chosen, float]:
+        """From the best so far on by a step of iALS's dials, as long as the score goes up."""
+        for _ in range(MOST_STEPS):
+            dials = best.dials
+            one = moved(
+                best, factor_weight=dials.factor_weight * step[0], factor_reg=dials.factor_reg * step[1]
+            )
+            if (value := self.ndcg(one, validation)) <= score:
+                break
+            best, score = one, value
+        return best, score
 
     def _best(self, tries: list[Chosen], validation: Validation) -> Chosen:
         """The first of the best tries."""

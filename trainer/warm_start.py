@@ -72,6 +72,11 @@ class Spectrum:
     values: Floats
     counts: Floats
 
+    def shrunk(self, penalty: float) -> Floats:
+        """f [R]: what the ridge leaves of each direction, the penalty in units of the smallest s^2."""
+        kept: Floats = self.values**2 / (self.values**2 + penalty * self.values[-1] ** 2)
+        return kept
+
 
 @dataclass(frozen=True)
 class Start:
@@ -105,8 +110,7 @@ def spectrum_of(matrix: sp.csr_matrix, dim: int, seed: int) -> Spectrum:
 
 def regression_part(spectrum: Spectrum, dials: Dials) -> Part:
     """The regression of EASE from a spectrum."""
-    v, counts = spectrum.directions, spectrum.counts
-    shrunk = spectrum.values**2 / (spectrum.values**2 + dials.penalty * spectrum.values[-1] ** 2)
+    v, counts, shrunk = spectrum.directions, spectrum.counts, spectrum.shrunk(dials.penalty)
     leverage = np.minimum((v**2) @ shrunk, 0.95)
     heard = v * np.sqrt(shrunk) * (counts**-ITEM_EXPONENT)[:, None]
     scored = v * np.sqrt(shrunk) * (counts**dials.score_exponent / (1 - leverage))[:, None]
@@ -139,14 +143,9 @@ def blend(parts: list[tuple[Part, float]], pooling: sp.csr_matrix, rank: int) ->
     return Part((heard @ to_heard).astype(np.float32), (scored @ to_scored).astype(np.float32))
 
 
-def regression_start(spectrum: Spectrum, dials: Dials, popularity: Floats, dim: int) -> Start:
-    """The start of EASE alone; `popularity` [N] standardised to mean 0, deviation 1."""
-    return start_of(regression_part(spectrum, dials), spectrum, dials, popularity, dim)
-
-
 def start_of(part: Part, spectrum: Spectrum, dials: Dials, popularity: Floats, dim: int) -> Start:
-    """Both item tables and the bias: a recommender's scores and `popularity` [N] under a cosine, the
-    directions of the spectrum as likeness."""
+    """Both item tables and the bias: a recommender's scores and `popularity` [N], standardised to mean 0 and
+    deviation 1, under a cosine; the directions of the spectrum as likeness."""
     scored, n_ranking = part.scored, part.scored.shape[1]
     history = part.heard / max(float(np.linalg.norm(part.heard, axis=1).mean()), 1e-9)
     # one standard deviation of a personal score: histories of some popular videos, over the catalogue
@@ -157,8 +156,8 @@ def start_of(part: Part, spectrum: Spectrum, dials: Dials, popularity: Floats, d
     embedding, padded = (np.zeros((len(scored), dim), np.float32) for _ in range(2))
     embedding[:, : n_ranking + 1] = seen
     rest = np.sqrt(np.maximum(1 - (seen**2).sum(axis=1), 0))
-    shrunk = spectrum.values**2 / (spectrum.values**2 + dials.penalty * spectrum.values[-1] ** 2)
-    likeness = _likeness(spectrum.directions * np.sqrt(shrunk), dim - n_ranking - 1)
+    directions = spectrum.directions * np.sqrt(spectrum.shrunk(dials.penalty))
+    likeness = _likeness(directions, dim - n_ranking - 1)
     embedding[:, n_ranking + 1 :] = rest[:, None] * likeness
     padded[:, :n_ranking] = history
     bias = np.zeros(dim, np.float32)
