@@ -11,6 +11,7 @@ import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -54,14 +55,14 @@ def checkpoint(path: Path, mart: Mart, *, resumes: bool, kind: type[Checkpoint] 
 def train_and_be_killed(path: Path, kill: int) -> None:
     mart, left, whole = checkerboard(), kill, Run.loss
 
-    def loss(self: Run, *arguments: object) -> torch.Tensor:
+    def loss(self: Run, *arguments: Any) -> torch.Tensor:
         nonlocal left
         left -= 1
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
-        return whole(self, *arguments)  # type: ignore[arg-type]
+        return whole(self, *arguments)
 
-    Run.loss = loss  # type: ignore[method-assign]
+    Run.loss = loss  # type: ignore[method-assign]  # the kill has to come inside a step
     KilledInWriting.left = -kill
     fit(mart, DIALS, checkpoint=checkpoint(path, mart, resumes=False, kind=KilledInWriting))
 

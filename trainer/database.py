@@ -70,6 +70,7 @@ def open_connection(where: Address, *, autocommit: bool = False, timeout_s: int 
     """
     try:
         return psycopg.connect(
+            # libpq's parameters are all text or numbers; psycopg types each keyword on its own
             **{"connect_timeout": timeout_s, "application_name": "martello", **where.parameters},  # type: ignore[arg-type]
             prepare_threshold=None,
             autocommit=autocommit,

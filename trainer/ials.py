@@ -28,9 +28,6 @@ from trainer.errors import TrainingError
 # the memory beyond the factors themselves does not grow with the number of users.
 BLOCK_ROWS = 8_192
 
-# Said once per process by torch about its own future, to nobody who reads our output.
-warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state", UserWarning)
-
 
 def ials(
     train_csr: sparse.csr_matrix,
@@ -153,13 +150,16 @@ class _Side:
     def _block(self, start: int, stop: int) -> torch.Tensor:
         first, last = int(self.starts_R[start]), int(self.starts_R[stop])
         crow = torch.from_numpy((self.starts_R[start : stop + 1] - first).astype(np.int32))
-        return torch.sparse_csr_tensor(
-            crow,
-            self.columns[first:last],
-            self.confidence[first:last],
-            (stop - start, self.shape[1]),
-            check_invariants=False,
-        )
+        with warnings.catch_warnings():
+            # torch says it of every such tensor; nobody who reads our output can act on it
+            warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state", UserWarning)
+            return torch.sparse_csr_tensor(
+                crow,
+                self.columns[first:last],
+                self.confidence[first:last],
+                (stop - start, self.shape[1]),
+                check_invariants=False,
+            )
 
 
 def _conjugate_gradients(

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -92,7 +93,7 @@ def release_of(connection: Connection, version: str, model: TrainedModel, world:
     release.promote(connection, version, force=True)
 
 
-def bundle_of(version: str, model: TrainedModel, world: Mart, **changes: object) -> release.VersionBundle:
+def bundle_of(version: str, model: TrainedModel, world: Mart, **changes: Any) -> release.VersionBundle:
     """The model as the database takes it; app users' vectors are stored."""
     items, history = model.item_vectors()
     histories = model.histories(world, "published")
@@ -108,4 +109,4 @@ def bundle_of(version: str, model: TrainedModel, world: Mart, **changes: object)
         tower_rows=model.user_tower_rows(),
         config=model.serving_config(),
     )
-    return replace(bundle, **changes)  # type: ignore[arg-type]
+    return replace(bundle, **changes)

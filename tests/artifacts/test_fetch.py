@@ -1,6 +1,7 @@
 """A release brought back from a store: whole and verified, or not at all."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from trainer.errors import MartelloError, ModelMismatchError, StorageError
 from trainer.fetch import fetch
 from trainer.manifest import MANIFEST_KEY, version_folder
 from trainer.publish import publish_artifacts
+from trainer.settings import Settings
 from trainer.storage import SupabaseStorage
 from trainer.store import LocalFolder
 
@@ -128,9 +130,9 @@ def test_passing_faults_are_overcome(published: SupabaseStorage, remote: World, 
 
 
 def test_a_store_that_never_answers_well_leaves_nothing(
-    settings_for: object, published: SupabaseStorage, remote: World, here: Path
+    settings_for: Callable[..., Settings], published: SupabaseStorage, remote: World, here: Path
 ) -> None:
-    store = open_quickly(settings_for())  # type: ignore[operator]
+    store = open_quickly(settings_for())
     remote.faults = [Fault("GET /object/models/two_tower/2026", truncate_download)]
     with pytest.raises(MartelloError, match="while reading"):
         fetch(store, here)

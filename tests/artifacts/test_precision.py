@@ -1,5 +1,7 @@
 """What is lost when vectors are kept in fewer bytes: little, and stated."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -45,9 +47,9 @@ def _limit(bytes_per_row: int) -> int:
     ],
 )
 def test_the_most_exact_form_that_fits(
-    bytes_per_row: int, form: str, coordinates: int, vectors: tuple[Floats, Floats], tmp_path: object
+    bytes_per_row: int, form: str, coordinates: int, vectors: tuple[Floats, Floats], tmp_path: Path
 ) -> None:
-    path = tmp_path / "score.onnx"  # type: ignore[operator]
+    path = tmp_path / "score.onnx"
     graph, kept = score_graph(*vectors, _limit(bytes_per_row))
     assert (kept.form, kept.coordinates) == (form, coordinates)
     save(graph, path, {}, _limit(bytes_per_row))
@@ -55,10 +57,10 @@ def test_the_most_exact_form_that_fits(
     assert parity.top_20_overlap > LINES[form][1]
 
 
-def test_fewer_coordinates_cost_more(vectors: tuple[Floats, Floats], tmp_path: object) -> None:
+def test_fewer_coordinates_cost_more(vectors: tuple[Floats, Floats], tmp_path: Path) -> None:
     overlaps = []
     for bytes_per_row in (256, 128, 68, 52, 30, 22):
-        path = tmp_path / f"{bytes_per_row}.onnx"  # type: ignore[operator]
+        path = tmp_path / f"{bytes_per_row}.onnx"
         graph, kept = score_graph(*vectors, _limit(bytes_per_row))
         save(graph, path, {})
         overlaps.append(check_scores(Session(path), *vectors, kept.form).top_20_overlap)

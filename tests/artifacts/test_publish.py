@@ -20,10 +20,10 @@ from trainer.weights import WRAPPING_BYTES
 
 
 @pytest.fixture(params=["folder", "bucket"])
-def store(request: pytest.FixtureRequest, tmp_path: object) -> Store:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     """Both forms of the interface."""
     if request.param == "folder":
-        return LocalFolder(tmp_path / "elsewhere")  # type: ignore[operator]
+        return LocalFolder(tmp_path / "elsewhere")
     found: Store = request.getfixturevalue("bucket")
     return found
 

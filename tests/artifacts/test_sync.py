@@ -1,6 +1,7 @@
 """New, changed and deleted videos reach the version that serves, without training; users follow in SQL."""
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from trainer.database import Address, Connection, connect
 from trainer.errors import MartError, ModelMismatchError, ReleaseError, StorageError
 from trainer.mart import Catalogue, Mart, read_catalogue
 from trainer.publish import publish_artifacts
+from trainer.settings import Settings
 from trainer.store import LocalFolder
 from trainer.sync import Synced, sync
 from trainer.trained import TrainedModel
@@ -139,9 +141,9 @@ def test_a_video_liked_before_it_had_a_vector_counts_as_soon_as_it_has(
 
 
 def test_the_model_is_fetched_when_it_is_not_here(
-    serving: Connection, out_dir: Path, settings_for: object, tmp_path: Path
+    serving: Connection, out_dir: Path, settings_for: Callable[..., Settings], tmp_path: Path
 ) -> None:
-    bucket = open_quickly(settings_for())  # type: ignore[operator]
+    bucket = open_quickly(settings_for())
     publish_artifacts(LocalFolder(out_dir), bucket, VERSION)
     served_world.add_videos(serving, NEWER, range(240, 243))
     assert sync(serving, tmp_path / "elsewhere", bucket).n_added == 3

@@ -3,6 +3,7 @@
 import copy
 import uuid
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -85,12 +86,12 @@ def mart(videos: Catalogue | None = None, *, seed: int = 0) -> Mart:
     return make_mart(videos, keys, interactions)
 
 
-def train(world: Mart, **dials: object) -> TrainedModel:
+def train(world: Mart, **dials: Any) -> TrainedModel:
     """Towers after one epoch: real weights in every layer."""
     # a half life, and fewer likes than most people have: both have to be the same everywhere
     history = HistoryConfig(max_likes=10, half_life_days=90.0)
     settings = {"embedding_dim": 32, "epochs": 1, "refit": False, "hidden_units": 16, "history": history}
-    return fit(world, TrainingConfig(**{**settings, **dials}))  # type: ignore[arg-type]
+    return fit(world, TrainingConfig(**{**settings, **dials}))
 
 
 def with_other_weights(model: TrainedModel) -> TrainedModel:

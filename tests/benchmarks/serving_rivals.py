@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from subprocess import CalledProcessError
+from typing import Any
 
 import numpy as np
 
@@ -140,7 +141,7 @@ def _serve(
             self.wfile.write(content)
 
     class Server(ThreadingHTTPServer):
-        def get_request(self):  # type: ignore[no-untyped-def]
+        def get_request(self) -> tuple[socket.socket, Any]:
             connection, where = super().get_request()
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else each answer waits 40 ms
             return connection, where

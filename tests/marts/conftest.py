@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,8 +18,8 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     """`build(address, **arguments of dbt_build)` in a working folder of this session: parsing is shared."""
     target = tmp_path_factory.mktemp("dbt")
 
-    def run(where: Address, **arguments: object) -> BuildSummary:
-        return dbt_build(where, **({"target": target} | arguments))  # type: ignore[arg-type]
+    def run(where: Address, **arguments: Any) -> BuildSummary:
+        return dbt_build(where, **({"target": target} | arguments))
 
     return run
 

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from socketserver import BaseServer
+from typing import Generic, TypeVar
 
 import pytest
 
@@ -152,13 +154,16 @@ def browse(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[st
     return run
 
 
-class Background:
+Serving = TypeVar("Serving", bound=BaseServer)
+
+
+class Background(Generic[Serving]):
     """Something that serves until the block ends."""
 
-    def __init__(self, server: object) -> None:
+    def __init__(self, server: Serving) -> None:
         self.server = server
 
-    def __enter__(self) -> object:
+    def __enter__(self) -> Serving:
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
         self.thread.start()
         return self.server

@@ -21,7 +21,7 @@ Ask = Callable[..., tuple[int, str]]
 @pytest.fixture(scope="module")
 def port(installed_template: Address) -> Iterator[int]:
     with Background(open_server(installed_template, 0)) as running:
-        yield running.server_port  # type: ignore[attr-defined]
+        yield running.server_port
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def test_it_cannot_write(installed_template: Address) -> None:
 
 def test_before_anything_is_built(empty_database: Address) -> None:
     with Background(open_server(empty_database, 0)) as running:
-        connection = HTTPConnection("127.0.0.1", running.server_port, timeout=30)  # type: ignore[attr-defined]
+        connection = HTTPConnection("127.0.0.1", running.server_port, timeout=30)
         for path in ("/", "/experiments", "/funnel"):
             connection.request("GET", path)
             answer = connection.getresponse()

@@ -1,5 +1,6 @@
 """Monitoring on a real registry: what was shown and what came of it, the versions' health, and the alerts."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -29,8 +30,8 @@ def build(where: Address, target: Path, **vars: object) -> BuildSummary:
 
 def test_shown_liked_counted_and_forgotten(installed: Address, target: Path, somebody: str) -> None:
     with connect(installed, autocommit=True) as connection:
-        arms = '[{"arm": "a", "share": 0.5}, {"arm": "b", "version": "%s", "share": 0.5}]' % REFUSED  # noqa: UP031
-        connection.execute("select recsys.start_experiment('first', %s::jsonb)", (arms,))
+        arms = [{"arm": "a", "share": 0.5}, {"arm": "b", "version": REFUSED, "share": 0.5}]
+        connection.execute("select recsys.start_experiment('first', %s::jsonb)", (json.dumps(arms),))
         connection.execute(SHOWN, {"served": SERVED})
     assert "alert_experiment_is_dealt_wrongly" not in build(installed, target).warnings
     with connect(installed) as connection:

@@ -47,7 +47,7 @@ class Receiver(HTTPServer):
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     with Background(Receiver()) as running:
-        yield running  # type: ignore[misc]
+        yield running
 
 
 @pytest.fixture
