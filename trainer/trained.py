@@ -99,6 +99,7 @@ class TrainedModel:
             "history": asdict(self.history),
             "aggregates": [asdict(aggregate) for aggregate in self.aggregates.aggregates],
             "hidden_units": self.towers.hidden_units,
+            "n_ranked": self.towers.n_ranked,
             "training": self.config,
             "weights_sha256": weights_sha256(self.towers.state_dict()),
         }

@@ -55,16 +55,14 @@ comment on function recsys.create_version_tables(text, integer) is
 'Two empty tables for a version, not attached yet, whose checks refuse another dimension and any vector that is no '
 'unit vector.';
 
-create or replace function recsys.attach_version_tables(version text, index_above integer default 45000) returns void
+drop function if exists recsys.attach_version_tables(text, integer);
+
+create or replace function recsys.attach_version_tables(version text) returns void
 language plpgsql security definer set search_path = ''
 as $$
 declare
     videos constant text := recsys.partition_of('video_embeddings', version);
     users constant text := recsys.partition_of('user_embeddings', version);
-    dimension constant integer := (
-        select embedding_dim from recsys.embedding_model_versions as registry
-        where registry.version = attach_version_tables.version
-    );
     n_videos bigint;
 begin
     execute format('alter table %s add primary key (model_version, video_id)', videos);
@@ -74,19 +72,8 @@ begin
         'create index on %s ((substr(user_key, 5)::uuid)) where user_key like ''app:%%''', users
     );
     execute format('select count(*) from %s', videos) into n_videos;
-    -- HNSW, not ivfflat: its lists are centroids of the rows there at creation, and it was measured at a recall of .21
-    -- when those were none. Two bytes per number in the index, four in the rows the scores come from: 40 % less to
-    -- read, the same twenty found. Fewer rows than this are read whole in at most 30 ms, and rightly: the lengths of
-    -- the ranking coordinates differ by popularity, which a graph of cosines is bad at (.75 to .85 of the true twenty
-    -- on a model of real ratings). More than 4,000 dimensions pgvector cannot index.
-    if n_videos > index_above and dimension <= 4000 then
-        execute format(
-            'create index on %s using hnsw ((embedding::extensions.halfvec(%s)) extensions.halfvec_cosine_ops)'
-            -- 128 found .98 of the true twenty where pgvector's 64 found .91 (tight clusters, full precision), for a
-            -- quarter more time to build, at no cost to readers
-            ' with (ef_construction = 128)',
-            videos, dimension
-        );
+    if n_videos > recsys.index_above() then
+        perform recsys.index_videos(version);
     end if;
     execute format('analyze %s', videos);
     execute format('analyze %s', users);
@@ -95,8 +82,8 @@ begin
     execute format('alter table recsys.user_embeddings attach partition %s for values in (%L)', users, version);
 end;
 $$;
-comment on function recsys.attach_version_tables(text, integer) is
-'Keys, the HNSW index above so many videos, statistics; then the tables become partitions.';
+comment on function recsys.attach_version_tables(text) is
+'Keys, the HNSW indexes of a large catalogue, statistics; then the tables become partitions.';
 
 create or replace function recsys.drop_version(version text) returns void
 language plpgsql security definer set search_path = ''

@@ -156,9 +156,10 @@ def test_what_runs_as_its_owner_is_known(serving: Connection) -> None:
     ).fetchall()
     assert [name for (name,) in rows] == [
         "attach_version_tables", "create_version_tables", "decide", "drop_version", "ensure_app_views",
-        "explain_recommendation", "follow_active_dimension", "log_impressions", "match_videos",
-        "popular_videos", "promote", "prune_versions", "recommend_videos", "refresh_changed_users",
-        "refresh_decided_user", "refresh_user_embedding", "rollback", "similar_videos",
+        "explain_recommendation", "follow_active_dimension", "index_videos", "log_impressions",
+        "match_videos", "popular_videos", "promote", "prune_versions", "recommend_videos",
+        "refresh_changed_users", "refresh_decided_user", "refresh_user_embedding", "rollback",
+        "similar_videos",
         "store_user_embedding", "user_tower_inputs",
     ]  # fmt: skip
     for call in ("similar_videos(gen_random_uuid())", "popular_videos(1)"):

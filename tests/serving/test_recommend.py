@@ -8,7 +8,15 @@ import psycopg
 import pytest
 
 from serving.conftest import FIRST
-from serving.world import EPOCH, World, app_user, fill_catalogue, fill_marts, make_world
+from serving.world import (
+    EPOCH,
+    World,
+    app_user,
+    fill_catalogue,
+    fill_marts,
+    make_world,
+    with_unequal_lengths,
+)
 from trainer import release
 from trainer.database import Connection
 
@@ -366,7 +374,7 @@ def test_match_videos(serving: Connection, world: World) -> None:
 
 @pytest.fixture(scope="module")
 def large_world() -> World:
-    """Large enough that the planner takes an index."""
+    """Large enough for an index."""
     world = make_world(n_videos=12_000, n_users=4, dim=32, seed=3)
     tags = [
         [f"{name}" for name, every in (("percent", 100), ("permille", 1000)) if k % every == 0]
@@ -376,19 +384,61 @@ def large_world() -> World:
     return World(**{**world.__dict__, "tags": tags})
 
 
+def chosen_order(connection: Connection, query: np.ndarray) -> str | None:
+    """Through which index a vector's neighbours are sought in version FIRST: 'ranked', 'cosine' or None."""
+    row = connection.execute(
+        "select recsys.approximate_order('recsys.video_embeddings_' || %s, %s::real[]::vector)",
+        (FIRST, query.tolist()),
+    ).fetchone()
+    assert row is not None
+    return row[0] and ("ranked" if "<#>" in row[0] else "cosine")
+
+
+def share_found(connection: Connection, world: World, query: np.ndarray, banned: str | None = None) -> float:
+    """How many of the true twenty the search finds."""
+    found = connection.execute(
+        "select video_id::text from recsys.nearest(%s, %s::real[]::vector, 20, %s::uuid[])",
+        (FIRST, query.tolist(), [banned] if banned else []),
+    ).fetchall()
+    best = [world.video_ids[k] for k in np.argsort(-(world.item_vectors @ query))]
+    return len({video for (video,) in found} & set([v for v in best if v != banned][:20])) / 20
+
+
+def test_an_index_finds_short_and_long_videos(connection: Connection) -> None:
+    world = with_unequal_lengths(make_world(n_videos=12_000, n_users=1, dim=64, seed=6), n_ranked=56)
+    fill_catalogue(connection, world)
+    release.write_version(connection, world.bundle(FIRST))
+    rng = np.random.default_rng(6)
+    users = np.pad(rng.normal(size=(60, 56)), ((0, 0), (0, 8)))
+    videos = rng.choice(12_000, 60, replace=False)
+    assert chosen_order(connection, users[0]) == "ranked"
+    assert np.mean([share_found(connection, world, user) for user in users]) >= 0.98
+    # what a video is like is a question to the other index
+    assert chosen_order(connection, world.item_vectors[videos[0]]) == "cosine"
+    shares = [share_found(connection, world, world.item_vectors[k], world.video_ids[k]) for k in videos]
+    assert np.mean(shares) >= 0.98
+
+
+@pytest.mark.parametrize(("n_ranked", "n_indexes"), [(None, 1), (0, 1), (16, 1), (17, 1), (14, 2)])
+def test_indexes_of_a_version(
+    serving: Connection, world: World, n_ranked: int | None, n_indexes: int
+) -> None:
+    serving.execute("update recsys.settings set value = '50' where key = 'index_above'")
+    config = world.config if n_ranked is None else world.config | {"n_ranked": n_ranked}
+    release.write_version(serving, world.bundle("202601020000", config=config))
+    assert serving.execute(
+        "select count(*) from pg_indexes where tablename = 'video_embeddings_202601020000'"
+        " and indexdef like '%USING hnsw%'"
+    ).fetchone() == (n_indexes,)
+
+
 def test_filters_do_not_starve_the_index(connection: Connection, large_world: World) -> None:
     world = large_world
     fill_catalogue(connection, world)
     fill_marts(connection, world)
     release.write_version(connection, world.bundle(FIRST))
     release.promote(connection, FIRST, force=True)
-    connection.execute(  # as a version of more videos gets it
-        "create index on recsys.video_embeddings_202601010000"
-        " using hnsw ((embedding::halfvec(32)) halfvec_cosine_ops)"
-    )
-    assert connection.execute(
-        "select recsys.indexed_type('recsys.video_embeddings_' || %s) like '%%halfvec(32)'", (FIRST,)
-    ).fetchone() == (True,)
+    assert chosen_order(connection, world.item_vectors[0]) == "cosine"
     everything = [video for video, _ in twin(world)]
 
     with connection.transaction():

@@ -8,7 +8,6 @@ from trainer.migrations import API_ROLES, pending
 
 # pgvector before 0.8 has no iterative scan (filters starve), before 0.8.4 known index corruption
 PGVECTOR_NEEDED, PGVECTOR_ADVISED = (0, 8, 0), (0, 8, 4)
-INDEX_ABOVE = 45_000  # rows from which a version's vectors get an HNSW index; as recsys.attach_version_tables
 CLOSED_SCHEMAS = ("raw", "marts", "recsys")
 
 
@@ -106,10 +105,10 @@ def indexes(connection: Connection) -> Iterator[Finding]:
     bare = connection.execute(
         "select c.oid::regclass::text, c.reltuples::bigint"
         " from pg_inherits h join pg_class c on c.oid = h.inhrelid"
-        " where h.inhparent = 'recsys.video_embeddings'::regclass and c.reltuples > %s and not exists ("
-        "select from pg_index i join pg_class x on x.oid = i.indexrelid join pg_am on pg_am.oid = x.relam"
-        " where i.indrelid = c.oid and pg_am.amname = 'hnsw' and i.indisvalid) order by 1",
-        (INDEX_ABOVE,),
+        " where h.inhparent = 'recsys.video_embeddings'::regclass and c.reltuples > recsys.index_above()"
+        " and not exists (select from pg_index i"
+        " join pg_class x on x.oid = i.indexrelid join pg_am on pg_am.oid = x.relam"
+        " where i.indrelid = c.oid and pg_am.amname = 'hnsw' and i.indisvalid) order by 1"
     ).fetchall()
     names = ", ".join(f"{name} ({rows:,} rows)" for name, rows in bare)
     fact = f"no HNSW index on {names}" if bare else "every version's vectors have theirs where they need one"
