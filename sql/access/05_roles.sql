@@ -19,8 +19,6 @@ $$;
 
 -- dbt: reads raw and the app's tables, makes schemas of its own, and looks at the registry for monitoring.
 do $$
-declare
-    relation regclass;
 begin
     if to_regrole('martello_dbt') is null then
         return;
@@ -35,16 +33,10 @@ begin
     -- who and what has a vector, not the vectors
     grant select (model_version, video_id) on recsys.video_embeddings to martello_dbt;
     grant select (model_version, user_key) on recsys.user_embeddings to martello_dbt;
-    for relation in
-        select named.relation from recsys.tables_naming_users() as named
-        where named.relation::text like 'raw.%' or named.relation = 'recsys.impressions'::regclass
-        union all
-        select created.relation from recsys.created_objects() as created
-        inner join pg_class on pg_class.oid = created.relation and pg_class.relkind in ('r', 'p')
-    loop
-        execute format('grant select on %s to martello_dbt', relation);
-        perform recsys.ensure_policy(relation, 'dbt_reads', 'for select to martello_dbt using (true)');
-    end loop;
+    perform recsys.let_read(named.relation, 'dbt')
+    from recsys.tables_naming_users() as named
+    where named.relation::text like 'raw.%' or named.relation = 'recsys.impressions'::regclass;
+    perform recsys.let_read(created.relation, 'dbt') from recsys.created_tables() as created;
     perform recsys.ensure_policy(
         'recsys.user_embeddings', 'dbt_reads', 'for select to martello_dbt using (true)'
     );
@@ -53,8 +45,6 @@ $$;
 
 -- The trainer: reads the marts, writes the registry, and counts what the app's users decide.
 do $$
-declare
-    relation regclass;
 begin
     if to_regrole('martello_trainer') is null then
         return;
@@ -62,20 +52,12 @@ begin
     grant usage on schema recsys to martello_trainer;
     grant select, insert, update, delete on all tables in schema recsys to martello_trainer;
     grant execute on all functions in schema recsys to martello_trainer;
-    for relation in
-        select named.relation from recsys.tables_naming_users() as named where named.relation::text like 'recsys.%'
-    loop
-        perform recsys.ensure_policy(
-            relation, 'trainer_works', 'for all to martello_trainer using (true) with check (true)'
-        );
-    end loop;
-    for relation in
-        select created.relation from recsys.created_objects() as created
-        inner join pg_class on pg_class.oid = created.relation and pg_class.relkind in ('r', 'p')
-    loop
-        execute format('grant select on %s to martello_trainer', relation);
-        perform recsys.ensure_policy(relation, 'trainer_reads', 'for select to martello_trainer using (true)');
-    end loop;
+    perform recsys.ensure_policy(
+        named.relation, 'trainer_works', 'for all to martello_trainer using (true) with check (true)'
+    )
+    from recsys.tables_naming_users() as named
+    where named.relation::text like 'recsys.%';
+    perform recsys.let_read(created.relation, 'trainer') from recsys.created_tables() as created;
     -- what dbt has built, and what it will build as this role
     if exists (select from pg_namespace where nspname = 'marts' and pg_has_role(nspowner, 'usage')) then
         grant usage on schema marts to martello_trainer;

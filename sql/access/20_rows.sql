@@ -50,10 +50,7 @@ where created.relation = to_regclass('public.user_video_decisions');
 -- Where nobody could give service_role the right to bypass, it gets the rows by policy.
 select recsys.ensure_policy(secured.relation, 'service', 'for all to service_role using (true) with check (true)')
 from (
-    select created.relation
-    from recsys.created_objects() as created
-    inner join pg_class on created.relation = pg_class.oid
-    where pg_class.relkind in ('r', 'p')
+    select created.relation from recsys.created_tables() as created
     union all
     select named.relation from recsys.tables_naming_users() as named
 ) as secured

@@ -5,10 +5,7 @@ declare
     created regclass;
 begin
     for created in
-        select created_objects.relation
-        from recsys.created_objects()
-        inner join pg_class on pg_class.oid = created_objects.relation
-        where pg_class.relkind in ('r', 'p')
+        select created_tables.relation from recsys.created_tables()
     loop
         execute format('revoke all on table %s from public, anon, authenticated', created);
         execute format('grant select, insert, update, delete on table %s to service_role', created);

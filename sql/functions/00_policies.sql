@@ -34,6 +34,30 @@ $$;
 comment on function recsys.created_objects() is
 'The relations of schema public that our migrations created: policies and grants of ours are for these alone.';
 
+create or replace function recsys.created_tables() returns table (relation regclass)
+language sql stable set search_path = ''
+as $$
+    select created.relation
+    from recsys.created_objects() as created
+    inner join pg_catalog.pg_class on pg_class.oid = created.relation and pg_class.relkind in ('r', 'p')
+$$;
+comment on function recsys.created_tables() is 'Those of recsys.created_objects that are tables.';
+
+create or replace function recsys.let_read(relation regclass, program text) returns void
+language plpgsql set search_path = ''
+as $$
+declare
+    reader constant text := 'martello_' || program;
+begin
+    execute pg_catalog.format('grant select on %s to %I', relation, reader);
+    perform recsys.ensure_policy(
+        relation, program || '_reads', pg_catalog.format('for select to %I using (true)', reader)
+    );
+end;
+$$;
+comment on function recsys.let_read(regclass, text) is
+'The whole of a table, every row of it, for the role of a program: dbt or trainer.';
+
 create or replace function recsys.tables_naming_users() returns table (relation regclass)
 language sql stable set search_path = ''
 as $$
