@@ -46,15 +46,19 @@ def success(connection: Connection, version: str) -> Message:
     previous = next(
         (before for action, before, _ in reversed(facts.log) if action == "promote" and before), ""
     )
-    lines = [f"It replaces {previous}." if previous else "It is the first to serve.", *_figures(facts)]
+    lines = [f"It replaces {previous}." if previous else "It is the first to serve."]
+    if facts.failed():
+        lines += ["It was promoted by force; the gate had refused it:", *_reasons(facts)]
+    lines += ["", *_figures(facts, "before")]
+    lines += ["", "To go back: python -m trainer rollback"] if previous else []
     return Message("success", f"Martello: version {facts.version} serves now", "\n".join(lines))
 
 
 def refused(connection: Connection, version: str) -> Message:
     """The gate kept the old version: which rules failed, figures beside the champion's, what can be done."""
     facts = read_facts(connection, version)
-    lines = ["What served before goes on serving.", *(f"- {v.rule}: {v.reason}" for v in facts.failed())]
-    lines += ["", *_figures(facts), ""]
+    lines = ["What served before goes on serving.", *_reasons(facts)]
+    lines += ["", *_figures(facts, "serving"), ""]
     lines.append(f"To serve it all the same: python -m trainer promote {facts.version} --force")
     return Message("refused", f"Martello: the gate refused version {facts.version}", "\n".join(lines))
 
@@ -134,15 +138,27 @@ def without_secrets(text: str, settings: Settings) -> str:
     return re.sub(r"(://[^\s:/@]*):[^\s/@]+@", r"\1:***@", text)
 
 
-def _figures(facts: Facts) -> Iterator[str]:
+def _reasons(facts: Facts) -> Iterator[str]:
+    return (f"- {verdict.rule}: {verdict.reason}" for verdict in facts.failed())
+
+
+def _figures(facts: Facts, champion_is: str) -> Iterator[str]:
+    """A line per metric; the champion's on the same holdout beside it, with the change."""
     own, champion = facts.own(), facts.champion()
     for metric in FIGURES:
         if metric in own:
-            beside = f" (served before: {champion[metric].value:.4f})" if metric in champion else ""
-            yield f"{metric} {own[metric].value:.4f}{beside}"
+            line = f"{metric} {own[metric].value:.4f}"
+            if metric in champion:
+                line += f" ({champion_is}: {champion[metric].value:.4f}"
+                line += _change(own[metric].value, champion[metric].value) + ")"
+            yield line
     popularity = facts.figures.get("all", {}).get("popularity", {})
     if "ndcg@20" in popularity:
         yield f"the most liked videos alone: ndcg@20 {popularity['ndcg@20'].value:.4f}"
+
+
+def _change(now: float, before: float) -> str:
+    return f", {100 * (now / before - 1):+.1f} %" if before else ""
 
 
 @contextmanager

@@ -3,9 +3,10 @@
     python tests/benchmarks/weekly_run.py [FOLDER]
 
 The steps are the workflow's own commands, each in a shell of its own, against a throw-away server: the first
-week finds nothing, the second a champion. FOLDER holds `items.csv.gz` and `reviews.csv.gz`; without it the
-bundled sample is used, a quarter of its people as users of the app. Memory is that of the command's largest
-process; the server's is beside it: the largest sum of what its processes hold for themselves.
+week finds nothing, the second a champion. EPOCHS and EMBEDDING_DIM are the workflow's inputs, here from the
+environment. FOLDER holds `items.csv.gz` and `reviews.csv.gz`; without it the bundled sample is used, a
+quarter of its people as users of the app. Memory is that of the command's largest process; the server's is
+beside it: the largest sum of what its processes hold for themselves. At the end, how long the pages take.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import pages_open
 import pandas as pd
 import psutil
 import yaml
@@ -45,7 +47,8 @@ def main(data: Path | None, weeks: int) -> None:
             print(f"  {'all':28} {total:6.1f} s", flush=True)
         print(f"the database takes {size_of(address)} with marts and {weeks} versions")
         for report in sorted(folder.rglob("report.html")):
-            print(f"{report.relative_to(folder)}: {report.stat().st_size / 1e3:.0f} kB")
+            print(pages_open.opened(report))
+        print(pages_open.explorer(address))
 
 
 def steps() -> list[tuple[str, str]]:

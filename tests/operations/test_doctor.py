@@ -107,6 +107,13 @@ def test_vectors_without_an_index(installed: Address) -> None:
     assert "(50,000 rows)" in worst(installed, "indexes").fact
 
 
+def test_a_full_disk(installed_template: Address, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainer.doctor.serving.FREE_BYTES", 2**60)
+    finding = worst(installed_template, "free space")
+    assert finding.status == WARN
+    assert "--out-dir" in finding.remedy
+
+
 def test_an_empty_database(empty_database: Address) -> None:
     failed = {finding.check for finding in examine(empty_database) if finding.status == FAIL}
     assert {"pgvector", "migrations", "marts"} <= failed

@@ -57,6 +57,8 @@ def test_filters_hold(ask: Ask, somebody: str) -> None:
     assert len(re.findall(r'href="/why', page)) <= 3  # every twentieth of 60 videos
     _, page = ask("/user", user=somebody, with_tags="no such tag")
     assert "nothing fits these filters" in page
+    _, page = ask("/user", user=somebody, released_after="2999-01-01")
+    assert "nothing fits these filters" in page
 
 
 def test_two_versions_side_by_side(ask: Ask, somebody: str) -> None:
@@ -73,6 +75,7 @@ def test_why_adds_up(ask: Ask, somebody: str, small_world: World) -> None:
     (score,) = re.findall(r'best">(-?\d\.\d{4})<', page)
     assert status == 200
     assert sum(parts) == pytest.approx(float(score), abs=1e-3)
+    assert f"id={small_world.video_ids[5]}" not in page  # a reason leads to what was liked, not back
 
 
 def test_a_video_and_its_like(ask: Ask, small_world: World) -> None:
@@ -112,6 +115,7 @@ def test_questions_are_parameters(ask: Ask, text: str) -> None:
         ("/user", {"user": "x", "n": "5000"}, "write a number from 1 to 100"),
         ("/user", {"user": "x", "diversity": "nan"}, "write a number from 0 to 1"),
         ("/user", {"user": "x", "version": "1'"}, "there is no version"),
+        ("/user", {"user": "x", "released_after": "May"}, "write a date as"),
         ("/video", {"id": "1"}, "not the id of a video"),
         ("/why", {"user": "x", "video": ""}, "not the id of a video"),
     ],

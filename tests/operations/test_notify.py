@@ -9,8 +9,8 @@ import pytest
 from pydantic import SecretStr
 
 from tests.operations.conftest import REFUSED, SERVED, WORST_URL, Background
-from trainer import notify
-from trainer.database import Connection
+from trainer import notify, release
+from trainer.database import Address, Connection, connect
 from trainer.errors import StorageError
 from trainer.settings import Settings, load_settings
 
@@ -77,8 +77,18 @@ def test_refused_has_reasons_and_the_champions_figures(
     (message,) = receiver.received
     assert message["type"] == "warning"
     assert "beats_popularity_ndcg: ndcg@20 is 0.2000, popularity 0.3000" in message["message"]
-    assert "ndcg@20 0.2000 (served before: 0.4000)" in message["message"]
+    assert "ndcg@20 0.2000 (serving: 0.4000, -50.0 %)" in message["message"]
     assert f"promote {REFUSED} --force" in message["message"]
+
+
+def test_a_refused_version_that_serves_by_force_says_so(installed: Address) -> None:
+    with connect(installed, autocommit=True) as connection:
+        release.promote(connection, REFUSED, force=True)
+        message = notify.success(connection, REFUSED)
+    assert f"It replaces {SERVED}." in message.body
+    assert "promoted by force; the gate had refused it:\n- beats_popularity_ndcg" in message.body
+    assert "ndcg@20 0.2000 (before: 0.4000, -50.0 %)" in message.body
+    assert message.body.endswith("To go back: python -m trainer rollback")
 
 
 def test_failure_has_stage_and_remedy(receiver: Receiver, settings: Settings) -> None:

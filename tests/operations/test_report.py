@@ -16,6 +16,7 @@ from trainer.report import summary_markdown, write_report
 from trainer.report.catalogue_map import project
 from trainer.report.charts import Series, funnel_flow, line_chart
 from trainer.report.facts import Line
+from trainer.report.pace import LISTS, Pace, read_pace
 from trainer.report.page import Epoch
 from trainer.report.targets import judge_targets
 
@@ -119,8 +120,8 @@ def test_nothing_trained_yet(connection: Connection, tmp_path: Path) -> None:
         write_report(connection, tmp_path)
 
 
-def test_the_summary_of_a_workflow(reader: Connection) -> None:
-    lines = summary_markdown(reader, REFUSED).splitlines()
+def test_the_summary_of_a_workflow(reader: Connection, tmp_path: Path) -> None:
+    lines = summary_markdown(reader, tmp_path, REFUSED).splitlines()
     assert lines[0] == f"## Version {REFUSED}: refused"
     assert "| ndcg@20 | 0.2000 | 0.4000 | 0.3000 |" in lines
     assert any(line.startswith("| beats_popularity_ndcg | **no** |") for line in lines)
@@ -135,7 +136,8 @@ def test_targets_are_those_of_the_document() -> None:
         "coverage@50": 0.71,
         "entropy@20": 3.0,
     }
-    reached = {target.name: target.is_reached for target in judge_targets(metrics, 1024, 49.9, 201.0)}
+    slow = Pace(100, 150.0, 99.0)
+    reached = {target.name: target.is_reached for target in judge_targets(metrics, 1024, 49.9, 201.0, slow)}
     assert reached == {
         "Precision@10": True,
         "Recall@50": False,  # as much as was asked for is not more
@@ -143,13 +145,25 @@ def test_targets_are_those_of_the_document() -> None:
         "Coverage, lists of 50": True,
         "Diversity (entropy@20)": None,
         "Largest model file": True,
-        "Latency, p95": False,
+        "Latency, p95, by the app": False,
+        "Lists a second, one client": False,
     }
-    assert [t.value for t in judge_targets(metrics, 1024, None, None)][4:] == [
+    assert [t.value for t in judge_targets(metrics, 1024, None, None, None)][4:] == [
         "3.00 of 10.0 bits",
         "not measured",
         "not measured",
+        "not measured",
     ]
+    by_this_run = judge_targets(metrics, 1024, None, None, slow)[6]
+    assert (by_this_run.name, by_this_run.value) == ("Latency, p95, by this run", "150.0 ms")
+
+
+def test_the_pace_is_measured_on_this_version(reader: Connection) -> None:
+    pace = read_pace(reader, SERVED)
+    assert pace is not None
+    assert 0 < pace.n_lists <= LISTS
+    assert pace.p95_ms > 0
+    assert pace.per_second > 0
 
 
 def test_the_map_keeps_the_two_widest_directions() -> None:
@@ -174,7 +188,7 @@ def test_identical_vectors_have_a_map_too() -> None:
 def test_bands_of_the_funnel_are_as_thick_as_their_lines_are_many() -> None:
     lines = [Line("app", "used", 75, 0.75, ""), Line("app", "bad_stars", 25, 0.25, "<b>")]
     drawn = funnel_flow(lines)
-    heights = [float(height) for height in re.findall(r'x="102"[^>]*height="([\d.]+)"', drawn)]
+    heights = [float(height) for height in re.findall(r'x="122"[^>]*height="([\d.]+)"', drawn)]
     assert heights == [180.0]
     assert re.findall(r'class="node (\w+)"[^>]*height="([\d.]+)"', drawn) == [
         ("good", "135.0"),
@@ -187,7 +201,7 @@ def test_bands_of_the_funnel_are_as_thick_as_their_lines_are_many() -> None:
 def test_a_line_goes_from_corner_to_corner() -> None:
     drawn = line_chart([Series("x", "own", [(0.0, 1.0, "low"), (10.0, 2.0, "high")])], [(0.0, "a")], "t")
     (low_x, low_y), (high_x, high_y) = re.findall(r'cx="([\d.]+)" cy="([\d.]+)"', drawn)
-    assert (float(low_x), float(high_x)) == (44.0, 388.0)
+    assert (float(low_x), float(high_x)) == (60.0, 388.0)
     assert float(low_y) > float(high_y)
     assert line_chart([Series("x", "own", [])], [], "t") == ""
 

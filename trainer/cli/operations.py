@@ -21,7 +21,7 @@ def report(database_url: str | None, out_dir: Path, version: str | None, markdow
 
     with connect(where(database_url), autocommit=True) as connection:
         if markdown:
-            click.echo(summary_markdown(connection, version), nl=False)
+            click.echo(summary_markdown(connection, out_dir, version), nl=False)
             return
         path = write_report(connection, out_dir, version, problems=data_problems(connection))
     console.say(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")

@@ -1,6 +1,7 @@
 """The pages: arguments and a read-only connection in, HTML out. What is asked is in questions.py."""
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -18,6 +19,7 @@ from trainer.report import charts
 from trainer.report.facts import read_funnel
 
 LONGEST_LIST = 100
+REASONS_SHOWN = 20  # who liked two hundred videos has two hundred reasons; the rest folds
 
 _environment = Environment(
     loader=PackageLoader("trainer.explore"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -83,6 +85,7 @@ def why(connection: Connection, arguments: dict[str, str]) -> str:
         key=key,
         video=questions.video(connection, video),
         reasons=reasons,
+        most=REASONS_SHOWN,
     )
 
 
@@ -147,12 +150,22 @@ def _wish(arguments: dict[str, str], version: str | None) -> Wish:
         without_tags=_tags(arguments, "without_tags"),
         max_per_maker=makers or None,
         diversity=number("diversity", 0, 0, 1),
+        released_after=_date(arguments, "released_after"),
+        released_before=_date(arguments, "released_before"),
         version=version,
     )
 
 
 def _tags(arguments: dict[str, str], name: str) -> tuple[str, ...]:
     return tuple(tag.strip() for tag in arguments.get(name, "").split(",") if tag.strip())
+
+
+def _date(arguments: dict[str, str], name: str) -> date | None:
+    text = arguments.get(name, "")
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise UsageError(f"{name} is {text[:20]!r}", "write a date as 2026-11-20") from None
 
 
 def _uuid(text: str) -> str:

@@ -59,13 +59,12 @@ def history(connection: Connection, user_key: str) -> list[Row]:
 
 
 def reasons(connection: Connection, user_key: str, video: str, version: str | None) -> list[Row]:
-    """The contributions of recsys.explain, largest first."""
+    """The contributions of recsys.explain, those that move the score most first."""
     return _ask(
         connection,
-        "select explained.reason, explained.contribution, videos.title"
+        "select explained.reason, explained.contribution, explained.related_video"
         " from recsys.explain(%s::text, %s::uuid, coalesce(%s::text, recsys.active_version())) as explained"
-        " left join public.videos on videos.id = explained.related_video"
-        " order by explained.contribution desc",
+        " order by abs(explained.contribution) desc, explained.reason",
         user_key,
         video,
         version,

@@ -10,6 +10,7 @@ from trainer.manifest import version_folder
 from trainer.report.catalogue_map import read_map
 from trainer.report.examples import read_examples
 from trainer.report.facts import read_facts
+from trainer.report.pace import read_pace
 from trainer.report.page import Epoch, Extras, render, summary, targets
 
 REPORT_NAME = "report.html"
@@ -51,6 +52,7 @@ def write_report(
         catalogue=read_map(connection, facts.version),
         examples=read_examples(connection, facts.version),
         model_mb=_largest_model_mb(folder),
+        pace=read_pace(connection, facts.version),
         run=dict(run or facts.config.get("run") or {}) or None,
         problems=problems,
     )
@@ -63,8 +65,8 @@ def write_report(
     return path
 
 
-def summary_markdown(connection: Connection, version: str | None = None) -> str:
-    """The report in a dozen lines of Markdown, for the summary of a workflow's run."""
+def summary_markdown(connection: Connection, out_dir: Path, version: str | None = None) -> str:
+    """The report in a dozen lines of Markdown, for the summary of a workflow's run; files from `out_dir`."""
     facts = read_facts(connection, version)
     own, before = facts.own(), facts.champion()
     popularity = facts.figures.get("all", {}).get("popularity", {})
@@ -77,8 +79,12 @@ def summary_markdown(connection: Connection, version: str | None = None) -> str:
     lines += [f"| {v.rule} | {'yes' if v.passed else '**no**'} | {v.reason} |" for v in facts.verdicts]
     lines += ["", "| target | asked | measured | reached |", "| --- | --- | --- | --- |"]
     words = {True: "yes", False: "no", None: ""}
+    measured = Extras(
+        model_mb=_largest_model_mb(out_dir / version_folder(facts.version)),
+        pace=read_pace(connection, facts.version),
+    )
     lines += [
-        f"| {t.name} | {t.asked} | {t.value} | {words[t.is_reached]} |" for t in targets(facts, Extras())
+        f"| {t.name} | {t.asked} | {t.value} | {words[t.is_reached]} |" for t in targets(facts, measured)
     ]
     return "\n".join(lines) + "\n"
 

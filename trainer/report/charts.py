@@ -4,6 +4,7 @@ Coordinates are in units of the viewBox, 400 wide, so that a text of 12 units is
 one pixel per unit there) and not huge on a laptop, where the page limits the width.
 """
 
+import math
 from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
@@ -12,7 +13,8 @@ from trainer.report.catalogue_map import CatalogueMap
 from trainer.report.facts import Line
 
 WIDTH = 400
-LEFT, RIGHT, TOP, BOTTOM = 44, 12, 14, 24
+LEFT, RIGHT, TOP, BOTTOM = 60, 12, 14, 24
+BAR_X, BAR_WIDTH = (122, 226), 6  # of the funnel: what is left of and right of them is for words
 KEPT = ("used", "seen_only")
 HARMLESS = ("duplicate", "overridden", "skip")
 
@@ -28,7 +30,7 @@ class Series(NamedTuple):
 def line_chart(series: Sequence[Series], x_labels: Sequence[tuple[float, str]], title: str) -> str:
     """Lines over one axis, y from the lowest to the highest value, with a margin; empty without a point."""
     values = [y for line in series for _, y, _ in line.points]
-    xs = [x for line in series for x, _, _ in line.points]
+    xs = [*(x for line in series for x, _, _ in line.points), *(x for x, _ in x_labels)]
     if not values:
         return ""
     height = 190
@@ -43,13 +45,17 @@ def line_chart(series: Sequence[Series], x_labels: Sequence[tuple[float, str]], 
         return height - BOTTOM - (y - low) / (high - low) * (height - TOP - BOTTOM)
 
     parts = []
+    decimals = min(max(0, math.ceil(-math.log10((high - low) / 3))), 4)
     for step in range(4):
         value = low + (high - low) * step / 3
         y = at_y(value)
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_short(value)}</text>')
+        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.{decimals}f}</text>')
     for x, words in x_labels:
-        parts.append(f'<text x="{at_x(x):.1f}" y="{height - 6}" text-anchor="middle">{escape(words)}</text>')
+        anchor = "end" if at_x(x) > WIDTH - RIGHT - 20 else "middle"  # half a word fits beyond no edge
+        parts.append(
+            f'<text x="{at_x(x):.1f}" y="{height - 6}" text-anchor="{anchor}">{escape(words)}</text>'
+        )
     for line in series:
         path = " ".join(f"{at_x(x):.1f},{at_y(y):.1f}" for x, y, _ in line.points)
         parts.append(f'<polyline class="{line.style}" points="{path}"/>')
@@ -84,13 +90,18 @@ def funnel_flow(lines: Sequence[Line]) -> str:
             used["source"][source] += thick
             used["outcome"][outcome] += thick
             parts.append(_band(line, left, right, thick))
-    for side, totals, x, anchor in (("source", sources, 96, "end"), ("outcome", outcomes, 264, "start")):
+    for side, totals, x, anchor in (
+        ("source", sources, BAR_X[0] - 6, "end"),
+        ("outcome", outcomes, BAR_X[1] + 14, "start"),
+    ):
         for name, n in totals.items():
             thick = max(n / whole * bars, 1)
             y = starts[side][name]
-            bar = 102 if side == "source" else 250
+            bar = BAR_X[0] if side == "source" else BAR_X[1]
             style = "node" if side == "source" else f"node {_kind(name)}"
-            parts.append(f'<rect class="{style}" x="{bar}" y="{y:.1f}" width="6" height="{thick:.1f}"/>')
+            parts.append(
+                f'<rect class="{style}" x="{bar}" y="{y:.1f}" width="{BAR_WIDTH}" height="{thick:.1f}"/>'
+            )
             words = f"{name.replace('_', ' ')} {_thousands(n)}"
             parts.append(
                 f'<text x="{x}" y="{y + thick / 2 + 4:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
@@ -103,8 +114,10 @@ def _band(line: Line, left: float, right: float, thick: float) -> str:
     words = f"{line.source}, {line.outcome}: {line.n_rows:,} lines ({line.share:.1%})"
     words += f", such as {line.example}" if line.example else ""
     seen = max(thick, 1)  # a hundred lines of a million are still to be seen
-    there = f"M108 {left:.1f} C180 {left:.1f} 180 {right:.1f} 250 {right:.1f}"
-    back = f"V{right + seen:.1f} C180 {right + seen:.1f} 180 {left + seen:.1f} 108 {left + seen:.1f} Z"
+    begin, end = BAR_X[0] + BAR_WIDTH, BAR_X[1]
+    bend, low_left, low_right = (begin + end) // 2, left + seen, right + seen
+    there = f"M{begin} {left:.1f} C{bend} {left:.1f} {bend} {right:.1f} {end} {right:.1f}"
+    back = f"V{low_right:.1f} C{bend} {low_right:.1f} {bend} {low_left:.1f} {begin} {low_left:.1f} Z"
     return (
         f'<path class="flow {_kind(line.outcome)}" d="{there} {back}"><title>{escape(words)}</title></path>'
     )
@@ -133,10 +146,6 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
     low, high = min(values), max(values)
     margin = (high - low) * 0.08 or abs(high) * 0.1 or 1.0
     return low - margin, high + margin
-
-
-def _short(value: float) -> str:
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _thousands(n: int) -> str:

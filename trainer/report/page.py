@@ -14,6 +14,7 @@ from trainer.report.catalogue_map import CatalogueMap
 from trainer.report.charts import Series
 from trainer.report.examples import Example
 from trainer.report.facts import Facts, Figure, models_in_order
+from trainer.report.pace import Pace
 from trainer.report.targets import Target, judge_targets
 
 TILES = ("recall@20", "ndcg@20", "precision@10", "coverage@20")
@@ -58,6 +59,7 @@ class Extras:
     catalogue: CatalogueMap | None = None
     examples: Sequence[Example] = ()
     model_mb: float | None = None
+    pace: Pace | None = None
     run: dict[str, Any] | None = None
     """E.g. {"seconds": {"read": 1.2, ...}, "peak_memory_mb": 900}."""
     problems: Sequence[str] = ()
@@ -98,8 +100,10 @@ def summary(facts: Facts) -> str:
     """Promoted or refused and why, in a sentence or two."""
     promoted = [entry for entry in facts.log if entry[0] == "promote"]
     if facts.status == "refused":
-        reasons = "; ".join(verdict.reason for verdict in facts.failed())
-        return f"The gate refused it: {reasons}. What served before goes on serving."
+        failed = facts.failed()
+        more = f"; {len(failed) - 1} more of its {len(facts.verdicts)} rules failed" if failed[1:] else ""
+        reason = failed[0].reason if failed else "its rules have changed since"
+        return f"The gate refused it: {reason}{more}. What served before goes on serving."
     if promoted:
         _, previous, is_forced = promoted[-1]
         how = "by force, past the gate" if is_forced else "because it passed every rule of the gate"
@@ -121,7 +125,7 @@ def remedy(facts: Facts) -> str:
 def targets(facts: Facts, extras: Extras) -> list[Target]:
     """Seed B's targets on this version's figures."""
     own = {name: figure.value for name, figure in facts.own().items()}
-    return judge_targets(own, facts.n_videos, extras.model_mb, facts.p95_ms)
+    return judge_targets(own, facts.n_videos, extras.model_mb, facts.p95_ms, extras.pace)
 
 
 def _tile(facts: Facts, name: str) -> dict[str, str] | None:
@@ -130,7 +134,7 @@ def _tile(facts: Facts, name: str) -> dict[str, str] | None:
         return None
     before = facts.champion().get(name)
     against = before or facts.figures["all"].get("popularity", {}).get(name)
-    tile = {"name": name, "value": f"{own.value:.3f}", "against": "", "style": ""}
+    tile = {"name": name, "value": f"{own.value:.4f}", "against": "", "style": ""}
     if against is not None and against.value:
         change = own.value / against.value - 1
         tile["against"] = f"{change:+.1%} against {'what served before' if before else 'the most liked'}"

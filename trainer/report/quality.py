@@ -33,9 +33,9 @@ ROW_COUNTS = (
 
 LINE_FAULTS = (
     ("n_rejected", "lines that could not be read"),
-    ("n_unreadable_times", "lines with a time that is none"),
+    ("n_unreadable_times", "lines with an unreadable time"),
     ("n_future_times", "lines with a time in the future"),
-    ("n_unreadable_splits", "lines with a split that is none"),
+    ("n_unreadable_splits", "lines with an unknown word for the split"),
 )
 
 

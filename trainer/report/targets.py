@@ -7,10 +7,13 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from trainer.report.pace import Pace
+
 # What the largest of the files a client loads may weigh; Supabase Storage takes 50 MB per object by default.
 MODEL_LIMIT_MB = 50.0
-# Seed B, section on performance: what an edge function may take for one answer.
+# Seed B, section on performance: what an edge function may take for one answer, and how many a second.
 LATENCY_LIMIT_MS = 200.0
+PER_SECOND_WANTED = 100.0
 
 
 class Target(NamedTuple):
@@ -23,13 +26,20 @@ class Target(NamedTuple):
 
 
 def judge_targets(
-    metrics: Mapping[str, float], n_videos: int, model_mb: float | None, p95_ms: float | None
+    metrics: Mapping[str, float],
+    n_videos: int,
+    model_mb: float | None,
+    waited_ms: float | None,
+    pace: Pace | None,
 ) -> list[Target]:
     """The targets in the order of the document. `metrics` are the version's own on its holdout.
 
     Coverage is that of the longest lists measured (50): the document names no length. Entropy has no figure
-    there; it is shown beside its highest value, every video equally often.
+    there; it is shown beside its highest value, every video equally often. Latency is what the app waited
+    where it says so, else what the writer of the report did; one client alone asks for the lists a second.
     """
+    p95_ms = waited_ms if waited_ms is not None or pace is None else pace.p95_ms
+    asker = "the app" if waited_ms is not None else "this run"
     return [
         _at_least("Precision@10", metrics.get("precision@10"), 0.15),
         _at_least("Recall@50", metrics.get("recall@50"), 0.30),
@@ -37,7 +47,8 @@ def judge_targets(
         _at_least("Coverage, lists of 50", metrics.get("coverage@50"), 0.70),
         _entropy(metrics.get("entropy@20"), n_videos),
         _below("Largest model file", model_mb, MODEL_LIMIT_MB, "MB"),
-        _below("Latency, p95", p95_ms, LATENCY_LIMIT_MS, "ms"),
+        _below(f"Latency, p95, by {asker}", p95_ms, LATENCY_LIMIT_MS, "ms"),
+        _per_second(pace),
     ]
 
 
@@ -51,6 +62,13 @@ def _below(name: str, value: float | None, limit: float, unit: str) -> Target:
     if value is None:
         return Target(name, f"<= {limit:g} {unit}", "not measured", None)
     return Target(name, f"<= {limit:g} {unit}", f"{value:.1f} {unit}", value <= limit)
+
+
+def _per_second(pace: Pace | None) -> Target:
+    name, asked = "Lists a second, one client", f">= {PER_SECOND_WANTED:g}"
+    if pace is None:
+        return Target(name, asked, "not measured", None)
+    return Target(name, asked, f"{pace.per_second:.0f}", pace.per_second >= PER_SECOND_WANTED)
 
 
 def _entropy(value: float | None, n_videos: int) -> Target:
