@@ -18,7 +18,7 @@ begin
             ('public.refresh_user_embedding(uuid)', false),
             ('public.user_tower_inputs(uuid)', false),
             ('public.store_user_embedding(extensions.vector, text, text, uuid)', false),
-            ('public.log_impressions(jsonb, text, uuid)', false)
+            ('public.log_impressions(jsonb, text, uuid, real)', false)
         ) as functions (arguments, is_for_anon)
     loop
         signature := to_regprocedure(called.arguments);

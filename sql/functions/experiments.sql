@@ -89,7 +89,12 @@ as $$
 $$;
 comment on function recsys.experiment_version(text) is 'The version a user''s arm serves; null: the active one.';
 
-create or replace function public.log_impressions(shown jsonb, surface text default null, for_user uuid default null)
+-- once, where an earlier release made it without waited_ms: two functions of one name would be ambiguous
+drop function if exists public.log_impressions(jsonb, text, uuid);
+
+create or replace function public.log_impressions(
+    shown jsonb, surface text default null, for_user uuid default null, waited_ms real default null
+)
 returns integer
 language plpgsql security definer set search_path = ''
 as $$
@@ -106,11 +111,11 @@ begin
         return 0;
     end if;
     insert into recsys.impressions
-        (user_id, video_id, rank, score, model_version, propensity, experiment, arm, surface)
+        (user_id, video_id, rank, score, model_version, propensity, experiment, arm, surface, waited_ms)
     select
         asked, impression.video_id, coalesce(impression.rank, impression.place), impression.score,
         impression.model_version, drawn.propensity, assigned.experiment, assigned.arm,
-        left(log_impressions.surface, 100)
+        left(log_impressions.surface, 100), log_impressions.waited_ms
     from rows from (
         jsonb_to_recordset(shown) as (rank integer, video_id uuid, score real, model_version text)
     ) with ordinality as impression (rank, video_id, score, model_version, place)
@@ -128,6 +133,7 @@ begin
     return n_rows;
 end;
 $$;
-comment on function public.log_impressions(jsonb, text, uuid) is
+comment on function public.log_impressions(jsonb, text, uuid, real) is
 'Logs what was shown to the user who asks: the rows of recommend_videos as they came. Experiment and arm are added '
-'here, and the propensity of an unfiltered list where the arm explores. Returns how many; visitors are not logged.';
+'here, and the propensity of an unfiltered list where the arm explores. waited_ms: how long the app waited for the '
+'list, for the p95 of marts.rpt_model_health. Returns how many; visitors are not logged.';

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from serving.world import World
 from tests.operations.conftest import REFUSED, SERVED
 from trainer.database import Address, Connection, connect
 from trainer.transform import BuildSummary, dbt_build
@@ -92,31 +93,28 @@ def mentions(connection: Connection, user_key: str) -> set[str]:
     }
 
 
-def test_health_of_every_version(installed: Address, target: Path) -> None:
+def test_health_of_every_version(installed: Address, target: Path, small_world: World, somebody: str) -> None:
     with connect(installed, autocommit=True) as connection:
         connection.execute(
             "delete from recsys.video_embeddings where model_version = %s and video_id in"
             " (select video_id from recsys.video_embeddings where model_version = %s limit 15)",
             (SERVED, SERVED),
         )
-        connection.execute(
-            "create table recsys.served_calls"
-            " (function_name text, milliseconds numeric, called_at timestamptz, model_version text)"
-        )
-        connection.execute(
-            "insert into recsys.served_calls select 'recommend_videos', n, now(), %s"
-            " from generate_series(1, 101) as n",
-            (SERVED,),
-        )
+        shown = [{"video_id": video, "model_version": SERVED} for video in small_world.video_ids[:2]]
+        for waited_ms in range(1, 102):  # a list of two rows each: one time counts once
+            connection.execute(
+                "select public.log_impressions(%s::jsonb, for_user => %s, waited_ms => %s)",
+                (json.dumps(shown), somebody.removeprefix("app:"), waited_ms),
+            )
     build(installed, target)
     with connect(installed) as connection:
         rows = connection.execute(
             "select version, is_active, ndcg_at_20, popularity_ndcg_at_20,"
             " round(ndcg_at_20_change::numeric, 6), share_videos_without_vector,"
-            " share_users_without_vector, p95_ms"
+            " share_users_without_vector, p95_ms, n_timed_lists"
             " from marts.rpt_model_health order by version"
         ).fetchall()
-    assert rows[0] == (SERVED, True, 0.4, 0.3, None, 0.25, 0, 96)
+    assert rows[0] == (SERVED, True, 0.4, 0.3, None, 0.25, 0, 96, 101)
     assert rows[1][:4] == (REFUSED, False, 0.2, 0.3)
     assert float(rows[1][4]) == -0.2
 

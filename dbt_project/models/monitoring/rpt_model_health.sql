@@ -144,12 +144,24 @@ videos_since as (
     group by active.version
 ),
 
+-- a list is logged in one transaction: its rows have one time
+timed_lists as (
+    select distinct
+        impressions.version,
+        impressions.app_user_id,
+        impressions.shown_at,
+        impressions.waited_ms
+    from {{ ref("stg_recsys__impressions") }} as impressions
+    where impressions.waited_ms is not null
+),
+
 calls as (
     select
-        served_calls.version,
-        percentile_cont(0.95) within group (order by served_calls.milliseconds) as p95_ms
-    from {{ ref("stg_recsys__served_calls") }} as served_calls
-    group by served_calls.version
+        timed_lists.version,
+        count(*) as n_timed_lists,
+        percentile_cont(0.95) within group (order by timed_lists.waited_ms) as p95_ms
+    from timed_lists
+    group by timed_lists.version
 )
 
 select
@@ -169,6 +181,7 @@ select
         as ndcg_at_20_change,
     metrics.ann_recall_at_20,
     cast(calls.p95_ms as double precision) as p95_ms,
+    coalesce(calls.n_timed_lists, 0) as n_timed_lists,
     1 - cast(coalesce(vectors.n_videos, 0) as double precision) / nullif(now_here.n_videos, 0)
         as share_videos_without_vector,
     1 - cast(coalesce(vectors.n_app_users, 0) as double precision) / nullif(now_here.n_app_users, 0)

@@ -13,5 +13,6 @@ select
     source.arm,
     source.propensity,
     source.surface,
+    source.waited_ms,
     source.shown_at
 from source
