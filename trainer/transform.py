@@ -40,10 +40,14 @@ def dbt_build(
     select: Sequence[str] | None = None,
     vars: Mapping[str, object] | None = None,
     full_refresh: bool = False,
+    with_unit_tests: bool = False,
     project: Path | None = None,
     target: Path | None = None,
 ) -> BuildSummary:
     """`dbt build` against `where`; `project` and `target` (dbt's working folder) are for tests.
+
+    Unit tests try the models' logic on rows of their own, whatever the database holds: they belong to a change of the
+    models, not to every build. Tests of the data always run.
 
     Raises MartError naming the first model or test that failed with its message, DatabaseError when there is
     no connection.
@@ -51,6 +55,7 @@ def dbt_build(
     project = project or resource("dbt_project")
     arguments = ["--log-level", "none", "--no-use-colors", "build", "--project-dir", str(project)]
     arguments += ["--profiles-dir", str(resource("profiles.yml").parent), *_working_folder(project, target)]
+    arguments += [] if with_unit_tests else ["--exclude-resource-type", "unit_test"]
     arguments += ["--full-refresh"] if full_refresh else []
     # cautious: only tests of which every model is selected; the others may not be built yet
     arguments += ["--indirect-selection", "cautious", "--select", *select] if select else []

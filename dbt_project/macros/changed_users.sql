@@ -1,8 +1,10 @@
 {#-
     A build after the first works on the users that changed. Everything the marts say about a user follows from that
-    user's lines, the videos these name, and vars, seeds and code; int_user_fingerprints holds one number per user of
-    all of it, int_user_states the numbers of the last complete build, int_changed_users those that differ. What a
-    build makes of users it makes of them; their rows in the marts are compared and written where they differ.
+    user's lines, the videos these name, what the app knows of the user, the clock, and vars, seeds and code.
+    int_fingerprints holds a number for each file, item and user of the app and one for the recipe; int_states the
+    numbers of the last complete build; int_changed_users the users whom a difference concerns, with those of whom
+    int_lines has forgotten a line (int_forgotten_users). What a build makes of users it makes of them; their rows in
+    the marts are compared and written where they differ.
 
     One null in int_changed_users stands for everybody: in the first build and in a full refresh, when a mart is gone,
     with the temporal split (its cuts are everybody's), and when more than var `rebuild_share` of the users changed,
@@ -20,6 +22,12 @@
     {%- if not is_everybody_changed() -%}
     and {{ column }} in (select int_changed_users.{{ key }} from {{ kept_name("int_changed_users") }} as int_changed_users)
     {%- endif -%}
+{%- endmacro %}
+
+{#- A query for the users that changed; none when everybody did. -#}
+{% macro changed_users() -%}
+    {%- if is_everybody_changed() -%}{{ return(none) }}{%- endif -%}
+    {{ return("select int_changed_users.user_no from " ~ kept_name("int_changed_users") ~ " as int_changed_users") }}
 {%- endmacro %}
 
 {#- A table as an earlier build left it: no ref, which would be a circle. None where there is no such table. -#}
@@ -49,7 +57,7 @@
 {#- Whether this build cannot go by users, whatever has changed. -#}
 {% macro must_make_everything() %}
     {%- if not execute or flags.FULL_REFRESH or var("split_strategy") == "temporal" -%}{{ return(true) }}{%- endif -%}
-    {%- for name in kept_by_user() + ["int_user_states"] -%}
+    {%- for name in kept_by_user() + ["int_states"] -%}
         {%- if not kept_relation(name) -%}{{ return(true) }}{%- endif -%}
     {%- endfor -%}
     {{ return(false) }}
@@ -101,12 +109,12 @@
 {% endmacro %}
 
 {#-
-    Everything but lines and catalogue that decides what the marts say of a user, as a number: the models' code, the
-    seeds and the vars. Count up `makers` when a macro changes what they make.
+    Everything but lines and catalogue that decides what the marts say of a user, as a number: the code of models and
+    macros, the seeds and the vars.
 -#}
 {% macro recipe() -%}
     {%- if execute -%}
-        {%- set parts = ["makers 1"] -%}
+        {%- set parts = [macros_checksum()] -%}
         {%- for id in graph.nodes | sort -%}
             {%- set node = graph.nodes[id] -%}
             {%- if node.resource_type == "seed"

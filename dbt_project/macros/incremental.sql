@@ -50,15 +50,28 @@
     {{ return(["int_lines", "int_item_numbers", "int_user_numbers", "int_items"]) }}
 {% endmacro %}
 
-{#- Changes when the models that read, or the URL patterns, change; count up `readers` when one of their macros does. -#}
+{#- Changes when the models that read, the URL patterns or any macro change. -#}
 {% macro reader_checksum() -%}
     {%- if execute -%}
-        {%- set parts = ["readers 2", graph.nodes["seed.martello.url_patterns"].checksum.checksum] -%}
+        {%- set parts = [macros_checksum(), graph.nodes["seed.martello.url_patterns"].checksum.checksum] -%}
         {%- for name in readers() -%}
             {%- do parts.append(graph.nodes["model.martello." ~ name].checksum.checksum) -%}
         {%- endfor -%}
         {{ local_md5(parts | join(" ")) }}
     {%- endif -%}
+{%- endmacro %}
+
+{#-
+    Of every macro of this project: which of them a model's checksum should have known cannot be forgotten. A build with
+    other macros is a first build.
+-#}
+{% macro macros_checksum() -%}
+    {%- set texts = [] -%}
+    {%- for name, value in context.items()
+        if value is callable and value.macro is defined and value.macro.package_name == "martello" -%}
+        {%- do texts.append(name ~ " " ~ value.macro.macro_sql) -%}
+    {%- endfor -%}
+    {{ return(local_md5(texts | sort | join(" "))) }}
 {%- endmacro %}
 
 {#- Keeps of a raw relation's lines those of files that are to be read in this build; all when nothing is kept. -#}
@@ -78,12 +91,33 @@
 {% macro forget_stale_lines() -%}
     {%- if is_incremental() -%}
     delete from {{ this }} as int_lines
-    where not exists (
+    where {{ is_stale("int_lines") }}
+    {%- endif -%}
+{%- endmacro %}
+
+{#- Whether a line's file is to be read again, or is gone. -#}
+{% macro is_stale(lines) -%}
+    not exists (
         select 1
         from {{ ref("int_load_states") }} as int_load_states
-        where int_load_states.source = int_lines.source
-            and int_load_states.load_id is not distinct from int_lines.load_id
+        where int_load_states.source = {{ lines }}.source
+            and int_load_states.load_id = {{ lines }}.load_id
             and int_load_states.reading = {{ current_reading() }}
+    )
+{%- endmacro %}
+
+{#- int_lines as the last build left it; nothing at first, and nothing in a full refresh. -#}
+{% macro kept_lines() -%}
+    {%- set lines = kept_relation("int_lines") if execute and not flags.FULL_REFRESH else none -%}
+    {%- if lines -%}
+    {{ lines }}
+    {%- else -%}
+    (
+        select
+            cast(null as text) as source,
+            cast(null as bigint) as load_id,
+            cast(null as integer) as user_no
+        where false
     )
     {%- endif -%}
 {%- endmacro %}

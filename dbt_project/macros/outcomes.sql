@@ -5,7 +5,7 @@
     One sort does it all: lines of one user and video have the same lot, so that in the order of user and lot the
     newest of a pair is seen from its neighbour and the draw of the split counts on.
 -#}
-{% macro line_outcomes(users_filter) -%}
+{% macro line_outcomes(lines) -%}
 with lines as (
     select
         int_matched_lines.*,
@@ -14,10 +14,9 @@ with lines as (
             int_matched_lines.fault,
             case when int_suspicious_users.user_no is not null then 'suspicious_user' end
         ) as exclusion
-    from {{ ref("int_matched_lines") }} as int_matched_lines
+    from {{ lines }} as int_matched_lines
     left join {{ ref("int_suspicious_users") }} as int_suspicious_users
         on int_matched_lines.user_no = int_suspicious_users.user_no
-    where true {{ users_filter }}
 ),
 
 -- the lines of one user and video in a row: decisions before reviews, the newest of each first

@@ -66,7 +66,9 @@
 {#- Stars: digits with an optional decimal part, full-width ones folded; everything else is null. -#}
 {% macro as_stars(text) -%}
     case
-        when {{ text }} in ('1', '2', '3', '4', '5') then cast({{ text }} as numeric)
+        {%- for stars in range(1, 6) %}
+        when {{ text }} = '{{ stars }}' then cast({{ stars }} as numeric)
+        {%- endfor %}
         when {{ folded(text) }} ~ '^[0-9]{1,100}(\.[0-9]{1,100})?$' then cast({{ folded(text) }} as numeric)
     end
 {%- endmacro %}

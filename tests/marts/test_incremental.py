@@ -93,6 +93,7 @@ def test_lines_that_change_or_go_are_noticed(built: tuple[Address, World, set[st
     world.execute("delete from raw.loads where load_id = %s", [extra])
     world.execute("update raw.reviews set stars = '1' where reviewer_id = 'ann' and stars = '4.5'")
     world.execute("delete from raw.decisions where reviewer_id = 'fay'")
+    build(address, vars=BY_USER, select=["+int_fresh_outcomes"])  # as if it had failed behind this
     build(address, vars=BY_USER)
     second = snapshot.marts(address)
     assert not any("review:gone" in row or "review:fay" in row for row in second["dim_users"])
@@ -127,11 +128,14 @@ def test_time_alone_changes_users(make_world: Callable[[], tuple[Address, World]
     address, world = make_world()
     world.videos(*({"external_id": f"abc{n:05}"} for n in range(4)))
     world.reviews(*(review("abc00001", f"u{n}", "5", "2024-01-01") for n in range(3)))
+    dials = BY_USER | {"window_months": 6}
+    # late enough for the build that must see them on the other side
+    ahead = 5 + 2 * build(address, vars=dials).seconds
     [(soon, edge)] = world.execute(
-        "select (now() + interval '20 s')::text, (now() - interval '6 months' + interval '20 s')::text"
+        "select (now() + %s * interval '1 s')::text, (now() - interval '6 months' + %s * interval '1 s')::text",
+        [ahead, ahead],
     )
     world.reviews(review("abc00001", "soon", "5", str(soon)), review("abc00002", "edge", "5", str(edge)))
-    dials = BY_USER | {"window_months": 6}
     build(address, vars=dials)
     world.execute("select pg_sleep(greatest(0, extract(epoch from %s::timestamptz - now()) + 0.1))", [soon])
     build(address, vars=dials)

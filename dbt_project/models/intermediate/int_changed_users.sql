@@ -1,33 +1,73 @@
--- depends_on: {{ ref("int_user_fingerprints") }}
+-- depends_on: {{ ref("int_fingerprints") }}
+-- depends_on: {{ ref("int_lines") }}
+-- depends_on: {{ ref("int_forgotten_users") }}
+-- depends_on: {{ ref("int_user_links") }}
 -- depends_on: {{ ref("int_user_numbers") }}
 {% if must_make_everything() -%}
     select
         cast(null as integer) as user_no,
         cast(null as text) as user_key
 {%- else -%}
-with compared as (
+with changed_things as (
     select
-        coalesce(now_here.user_no, last_build.user_no) as user_no,
-        now_here.fingerprint is distinct from last_build.fingerprint as has_changed
-    from {{ ref("int_user_fingerprints") }} as now_here
-    full join {{ kept_relation("int_user_states") }} as last_build on now_here.user_no = last_build.user_no
+        coalesce(now_here.kind, last_build.kind) as kind,
+        coalesce(now_here.key, last_build.key) as key
+    from {{ ref("int_fingerprints") }} as now_here
+    full join {{ kept_relation("int_states") }} as last_build
+        on now_here.kind = last_build.kind and now_here.key = last_build.key
+    where now_here.fingerprint is distinct from last_build.fingerprint
 ),
 
-counted as (
-    select count(*) filter (where compared.has_changed) > {{ var("rebuild_share") }} * count(*) as are_too_many
-    from compared
+last_clock as (
+    select to_timestamp(cast(states.fingerprint as double precision)) as read_at
+    from {{ kept_relation("int_states") }} as states
+    where states.kind = 'clock'
+),
+
+-- lines that are new, or read again; lines about what changed; lines whose time has come, or left the window
+changed_lines as (
+    select int_lines.user_no
+    from {{ ref("int_lines") }} as int_lines
+    where
+        (int_lines.source, int_lines.load_id) in (
+            select changed_things.kind, changed_things.key from changed_things
+            where changed_things.kind in ('review', 'decision')
+        )
+        or int_lines.item_no in (select changed_things.key from changed_things where changed_things.kind = 'item')
+        or {{ time_state("int_lines.happened_at") }} != {{
+            time_state("int_lines.happened_at", "(select last_clock.read_at from last_clock)") }}
+    union
+    select int_forgotten_users.user_no
+    from {{ ref("int_forgotten_users") }} as int_forgotten_users
+),
+
+changed as (
+    select coalesce(int_user_links.app_no, changed_lines.user_no, 0) as user_no
+    from changed_lines
+    left join {{ ref("int_user_links") }} as int_user_links on changed_lines.user_no = int_user_links.reviewer_no
+    union
+    select cast(changed_things.key as integer) as user_no
+    from changed_things
+    where changed_things.kind = 'user'
+),
+
+everybody as (
+    select
+        exists (select 1 from changed_things where changed_things.kind = 'recipe')
+        or (select count(*) from changed)
+        > {{ var("rebuild_share") }} * (select count(*) from {{ ref("int_user_numbers") }}) as is_changed
 )
 
 select
-    compared.user_no,
+    changed.user_no,
     int_user_numbers.user_key
-from compared
-left join {{ ref("int_user_numbers") }} as int_user_numbers on compared.user_no = int_user_numbers.user_no
-where compared.has_changed and not (select counted.are_too_many from counted)
+from changed
+left join {{ ref("int_user_numbers") }} as int_user_numbers on changed.user_no = int_user_numbers.user_no
+where not (select everybody.is_changed from everybody)
 union all
 select
     cast(null as integer) as user_no,
     cast(null as text) as user_key
-from counted
-where counted.are_too_many
+from everybody
+where everybody.is_changed
 {%- endif %}

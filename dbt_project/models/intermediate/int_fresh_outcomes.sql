@@ -1,2 +1,2 @@
 -- depends_on: {{ ref("int_changed_users") }}
-{{ line_outcomes(and_has_changed("int_matched_lines.user_no")) }}
+{{ line_outcomes("(" ~ matched_lines(changed_users()) ~ ")") }}

@@ -1,5 +1,6 @@
 -- depends_on: {{ ref("int_load_states") }}
-with written as (
+-- materialized: what follows is asked of each item once, not of each line
+with written as materialized (
     select distinct
         false as may_be_bare,
         stg_raw__reviews.item

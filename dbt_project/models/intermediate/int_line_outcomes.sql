@@ -1,1 +1,1 @@
-{{ line_outcomes("") }}
+{{ line_outcomes(ref("int_matched_lines")) }}

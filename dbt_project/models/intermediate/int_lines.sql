@@ -1,4 +1,5 @@
 -- depends_on: {{ ref("int_load_states") }}
+-- depends_on: {{ ref("int_forgotten_users") }}
 with reviews as (
     select
         'review' as source,

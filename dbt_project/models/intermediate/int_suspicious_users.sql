@@ -2,15 +2,8 @@
     var("suspicious_events_per_minute"), var("suspicious_identical_stars"), var("suspicious_maker_likes"),
 ] | reject("none") | list -%}
 
--- not materialized: the few busy users' lines are wanted of it, and its average only where somebody is suspected
-with eligible as not materialized (
-    select int_matched_lines.*
-    from {{ ref("int_matched_lines") }} as int_matched_lines
-    where int_matched_lines.fault is null
-),
-
 -- only these can break a rule: everything below looks at a few users, however many there are
-busy_users as (
+with busy_users as (
     select int_lines.user_no
     from {{ ref("int_lines") }} as int_lines
     group by int_lines.user_no
@@ -25,6 +18,14 @@ busy_users as (
         on 'app:' || stg_app__decisions.user_id = int_user_numbers.user_key
 ),
 
+eligible as (
+    select busy_lines.*
+    from (
+        {{ matched_lines("select busy_users.user_no from busy_users") }}
+    ) as busy_lines
+    where busy_lines.fault is null
+),
+
 events as (
     select
         eligible.user_no,
@@ -35,7 +36,6 @@ events as (
         eligible.occurred_at,
         int_catalogue.maker
     from eligible
-    inner join busy_users on eligible.user_no = busy_users.user_no
     inner join {{ ref("int_catalogue") }} as int_catalogue on eligible.video_id = int_catalogue.video_id
 ),
 
@@ -78,9 +78,9 @@ identical_stars as (
         'all ' || one_rating.n_reviews || ' reviews have ' || trim_scale(one_rating.stars) || ' stars' as reason
     from one_rating
     where {{ var("suspicious_identical_stars_usual") }} > (
-        select avg(cast(eligible.stars = one_rating.stars as integer))
-        from eligible
-        where eligible.is_review
+        select avg(cast(int_matched_lines.stars = one_rating.stars as integer))
+        from {{ ref("int_matched_lines") }} as int_matched_lines
+        where int_matched_lines.is_review and int_matched_lines.fault is null
     )
 ),
 

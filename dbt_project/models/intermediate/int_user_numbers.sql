@@ -1,11 +1,12 @@
 -- depends_on: {{ ref("int_load_states") }}
-with reviewers as (
+-- materialized: keys are made of each id once, not of each line
+with reviewers as materialized (
     select distinct stg_raw__reviews.reviewer_id
     from {{ ref("stg_raw__reviews") }} as stg_raw__reviews
     {{ where_unread("stg_raw__reviews", "review") }}
 ),
 
-deciders as (
+deciders as materialized (
     select distinct
         stg_raw__decisions.reviewer_id,
         stg_raw__decisions.user_id
