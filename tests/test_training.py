@@ -1,5 +1,6 @@
 """Training finds what is known to be there, the same each time, and stops at what it cannot use."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from towers_world import catalogue, checkerboard, interactions
+from trainer.choose_start import Chosen
 from trainer.errors import MartError, ModelMismatchError, TrainingError, UsageError
 from trainer.held_out import held_out_rows, holdout_shape
 from trainer.histories import Histories, HistoryConfig, Pairs, pairs_of
@@ -64,6 +66,14 @@ def test_a_seed_is_a_result(world: Mart, model: TrainedModel) -> None:
     for name, tensor in model.towers.state_dict().items():
         assert torch.equal(tensor, again.towers.state_dict()[name]), name
     assert [r.val_ndcg for r in again.curve] == [r.val_ndcg for r in model.curve]
+
+
+def test_dials_once_chosen_make_the_same_start(world: Mart, model: TrainedModel) -> None:
+    chosen = Chosen.from_plain(json.loads(json.dumps(model.config["start_dials"])))
+    start = fit(world, SMALL, chosen=chosen).item_vectors()[0]
+    assert np.array_equal(start, model.item_vectors()[0])
+    other = replace(chosen, dials=replace(chosen.dials, penalty=100.0, scaling=(0.5, 0.5)))
+    assert not np.array_equal(fit(world, SMALL, chosen=other).item_vectors()[0], start)
 
 
 def test_vectors_have_unit_length_and_the_rows_for_sql_make_them(world: Mart, model: TrainedModel) -> None:

@@ -17,7 +17,6 @@ from trainer.choose_start import Chosen
 from trainer.course import Course
 from trainer.errors import TrainingError
 from trainer.trained import EpochRecord
-from trainer.warm_start import Dials
 
 FILE_NAME = "training.checkpoint"
 
@@ -80,7 +79,7 @@ class Checkpoint:
             snapshot = Snapshot(
                 **content
                 | {
-                    "chosen": Chosen(**content["chosen"] | {"dials": Dials(**content["chosen"]["dials"])}),
+                    "chosen": Chosen.from_plain(content["chosen"]),
                     "course": _course(content["course"]),
                     "search": _course(content["search"]),
                 }

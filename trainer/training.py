@@ -7,7 +7,7 @@ final one learns from everything for as many.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -36,13 +36,16 @@ def fit(
     config: TrainingConfig,
     on_progress: Progress | None = None,
     *,
+    chosen: Chosen | None = None,
     checkpoint: Checkpoint | None = None,
     group: Group | None = None,
 ) -> TrainedModel:
     """Train on the training split of a mart; early stopping never looks at the holdout.
 
-    With a checkpoint it is written after every epoch, and resumed if it says so. In a group the others
-    follow (training_worker.py). Raises TrainingError: the loss is not a number (step and likely cause), or
+    The dials of the start are `chosen`, or the best on held-out rows; the model's config says which
+    (`start_dials`) and how many epochs were worth keeping (`best_epoch`; 0: the start alone). With a
+    checkpoint it is written after every epoch, and resumed if it says so. In a group the others follow
+    (training_worker.py). Raises TrainingError: the loss is not a number (step and likely cause), or
     the checkpoint is another training's; UsageError: a dial out of range.
     """
     check_config(config)
@@ -52,7 +55,7 @@ def fit(
     training = Training(mart, config, on_progress, checkpoint, group or Group(), saved)
     if saved is None or saved.stage == "search":
         search = Course(config.epochs, config.patience)
-        run, chosen = training.stage("search", everything & ~held, held, search)
+        run, chosen = training.stage("search", everything & ~held, held, search, chosen=chosen)
     else:
         run, chosen, search = None, saved.chosen, saved.search
     took_training_rows = bool((held & everything).any())
@@ -65,7 +68,9 @@ def fit(
         )
     training.group.share(None)
     run.refit_content()
-    return run.model(search.curve, training.seconds)
+    model = run.model(search.curve, training.seconds)
+    found = {"start_dials": asdict(chosen), "best_epoch": search.best_epoch}
+    return replace(model, config=model.config | found)
 
 
 @dataclass
@@ -129,16 +134,18 @@ class Training:
     def train(self, run: Run, course: Course, keep: Callable[[], None], *, says: bool) -> None:
         """Epochs until the course is over; the towers have its best weights afterwards."""
 
-        def note(record: EpochRecord) -> None:
-            course.note(record, run.towers)
+        def note(epoch: int, loss: float, began: float) -> None:
+            gains = run.val_gains()
+            ndcg = None if gains is None else float(gains.mean())
+            record = EpochRecord(epoch, loss, ndcg, time.perf_counter() - began)
+            course.note(record, gains, run.towers)
             if says and self.on_progress:
                 self.on_progress(record)
             keep()
 
         if not course.curve:
-            note(EpochRecord(0, float("nan"), run.val_ndcg(), 0.0))
+            note(0, float("nan"), time.perf_counter())
         while self.group.share(not course.is_over):
             began, epoch = time.perf_counter(), course.curve[-1].epoch + 1
-            loss = run.epoch(epoch)
-            note(EpochRecord(epoch, loss, run.val_ndcg(), time.perf_counter() - began))
+            note(epoch, run.epoch(epoch), began)
         run.towers.load_state_dict(course.best_weights)

@@ -18,10 +18,11 @@ class TrainingConfig:
     """
 
     embedding_dim: int = 256
-    epochs: int = 10
+    epochs: int = 20
     """At most; early stopping usually ends sooner."""
     patience: int = 3
-    """Epochs without a better validation before training stops; the best epoch is kept."""
+    """Epochs without a better validation before training stops; the best epoch is kept, the start unless
+    one is better beyond doubt (course.py)."""
     batch_size: int = 8192
     """Likes per step (not users: a step costs and learns about the same on sparse and on dense data)."""
     lr: float = 1e-4

@@ -142,13 +142,14 @@ class Run:
             hard = mine(model.user_vectors(self.histories, h_ND), v_ND, self.histories.likes)
         return Sampler(mixture, self.config.n_negatives, self.data.popularity, hard)
 
-    def val_ndcg(self) -> float | None:
-        """NDCG@20 on the held-out rows; None where there are none."""
+    def val_gains(self) -> torch.Tensor | None:
+        """NDCG@20 of each validated user on the held-out rows [users]; None where there are none."""
         if not len(self.data.validation.users):
             return None
         model = self.model()
         v_ND, h_ND = model.item_vectors()
-        return self.data.validation.ndcg(model.user_vectors(self.data.validation_histories, h_ND), v_ND)
+        users = model.user_vectors(self.data.validation_histories, h_ND)
+        return torch.from_numpy(self.data.validation.gains(users, v_ND))
 
     def refit_content(self) -> None:
         """Content from the vectors as training left them; on the CPU from here on."""

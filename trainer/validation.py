@@ -40,10 +40,14 @@ class Validation:
         return cls(users, relevant.take(users), seen.take(users))
 
     def ndcg(self, u_BD: Floats, v_ND: Floats) -> float:
-        """Mean NDCG@20 of the users' vectors, in the order of `users` (evaluation.py has every metric)."""
+        """The mean of `gains`; 0 without users."""
+        return float(self.gains(u_BD, v_ND).mean()) if len(self.users) else 0.0
+
+    def gains(self, u_BD: Floats, v_ND: Floats) -> npt.NDArray[np.float64]:
+        """NDCG@20 of each user [users], vectors in the order of `users` (evaluation.py has every metric)."""
         discounts = 1 / np.log2(np.arange(2, K + 2))
         ideal = np.cumsum(discounts)
-        total = 0.0
+        gains = np.zeros(len(self.users))
         for begin in range(0, len(self.users), BLOCK):
             part = np.arange(begin, min(begin + BLOCK, len(self.users)))
             scores = u_BD[part] @ v_ND.T
@@ -53,6 +57,6 @@ class Validation:
             best = torch.topk(torch.from_numpy(scores), k, dim=1).indices.numpy()
             wanted = np.zeros(scores.shape, np.bool_)
             wanted[relevant.rows, relevant.items] = True
-            gains = np.take_along_axis(wanted, best, axis=1) @ discounts[:k]
-            total += float((gains / ideal[np.minimum(np.diff(relevant.starts), k) - 1]).sum())
-        return total / max(len(self.users), 1)
+            found = np.take_along_axis(wanted, best, axis=1) @ discounts[:k]
+            gains[part] = found / ideal[np.minimum(np.diff(relevant.starts), k) - 1]
+        return gains

@@ -25,10 +25,6 @@ from trainer.linear import gram_root, leading_directions
 
 Floats = npt.NDArray[np.float32]
 
-ITEM_EXPONENT = 0.2  # a: 0, .1, .2, .35, .5 tried on two sets; .2 best on both
-USER_EXPONENT = (
-    0.25  # c: against 0, NDCG@20 .273 to .285 on movielens, .170 to .172 on movietweetings; .5 worse
-)
 FEWEST = 0.3  # of a like of usual weight: what a video counts at least
 RANKING_SHARE = 0.875  # R / D: .75 costs the ranking 1 % of its NDCG; similar videos need few directions
 SPREAD_USERS = 512  # whose scores say how far those of a recommender lie apart
@@ -38,6 +34,8 @@ SPREAD_USERS = 512  # whose scores say how far those of a recommender lie apart
 class Dials:
     """What of the start is chosen on held-out rows (choose_start.py)."""
 
+    scaling: tuple[float, float] = (0.25, 0.2)
+    """c and a: how little active users and popular videos weigh in the spectrum."""
     penalty: float = 16.0
     """In units of the smallest kept squared singular value."""
     score_exponent: float = 0.1
@@ -66,11 +64,12 @@ class Part:
 @dataclass(frozen=True)
 class Spectrum:
     """Leading directions V [N, R] and singular values [R] of the scaled likes; counts [N] in likes of users
-    of usual activity."""
+    of usual activity; the exponent a of the scaling."""
 
     directions: Floats
     values: Floats
     counts: Floats
+    item_exponent: float
 
     def shrunk(self, penalty: float) -> Floats:
         """f [R]: what the ridge leaves of each direction, the penalty in units of the smallest s^2."""
@@ -96,23 +95,26 @@ def ranking_dim(dim: int) -> int:
     return max(1, min(int(dim * RANKING_SHARE), dim - 2))
 
 
-def spectrum_of(matrix: sp.csr_matrix, dim: int, seed: int) -> Spectrum:
+def spectrum_of(
+    matrix: sp.csr_matrix, dim: int, seed: int, scaling: tuple[float, float] = Dials.scaling
+) -> Spectrum:
     """The spectrum of likes [users, N]; fewer directions than asked for where the matrix has no more."""
+    user_exponent, item_exponent = scaling
     activity = np.maximum(np.asarray(matrix.sum(axis=1)).ravel(), FEWEST)
-    weighted = sp.diags(activity**-USER_EXPONENT) @ matrix
+    weighted = sp.diags(activity**-user_exponent) @ matrix
     counts = np.asarray(weighted.sum(axis=0)).ravel() * (matrix.sum() / max(weighted.sum(), 1e-9))
     counts = np.maximum(counts, FEWEST).astype(np.float32)
-    scaled = sp.csr_matrix(weighted @ sp.diags(counts**-ITEM_EXPONENT), dtype=np.float32)
+    scaled = sp.csr_matrix(weighted @ sp.diags(counts**-item_exponent), dtype=np.float32)
     rank = max(1, min(ranking_dim(dim), min(matrix.shape) - 1))
     directions, values = leading_directions(scaled, rank, seed=seed)
-    return Spectrum(directions, np.maximum(values, 1e-6), counts)
+    return Spectrum(directions, np.maximum(values, 1e-6), counts, item_exponent)
 
 
 def regression_part(spectrum: Spectrum, dials: Dials) -> Part:
     """The regression of EASE from a spectrum."""
     v, counts, shrunk = spectrum.directions, spectrum.counts, spectrum.shrunk(dials.penalty)
     leverage = np.minimum((v**2) @ shrunk, 0.95)
-    heard = v * np.sqrt(shrunk) * (counts**-ITEM_EXPONENT)[:, None]
+    heard = v * np.sqrt(shrunk) * (counts**-spectrum.item_exponent)[:, None]
     scored = v * np.sqrt(shrunk) * (counts**dials.score_exponent / (1 - leverage))[:, None]
     return Part(heard, scored)
 
