@@ -1,6 +1,8 @@
 """How long publishing takes and how quickly lists come, from a server of its own on this machine.
 
-    python tests/benchmarks/serving_latency.py --videos 50000 --users 100000
+    python tests/benchmarks/serving_latency.py --videos 50000 --users 100000 [--seconds 0]
+
+With 0 seconds only publishing is timed, and what the index finds.
 
 The server is the one of `db start`, with its settings, in a temporary folder.
 
@@ -218,7 +220,7 @@ def main() -> None:
     parser.add_argument("--videos", type=int, default=50_000)
     parser.add_argument("--users", type=int, default=100_000)
     parser.add_argument("--dim", type=int, default=256)
-    parser.add_argument("--seconds", type=float, default=4, help="of asking per figure")
+    parser.add_argument("--seconds", type=float, default=4, help="of asking per figure; 0: none")
     parser.add_argument("--postgres", type=int, default=18, help="16 or 18")
     options = parser.parse_args()
     rng = np.random.default_rng(0)
@@ -241,6 +243,8 @@ def main() -> None:
             )
             connection.execute("vacuum analyze recsys.user_embeddings")
             print(f"of the exact twenty the index finds {share_of_exact(connection):.3f}")
+            if not options.seconds:
+                return
             seen, vectors = for_rivals(connection, video_ids)
         print(f"{'':34}{'clients':>8}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}{'per s':>9}")
         measure(where, video_ids, options.seconds)

@@ -419,17 +419,50 @@ def test_an_index_finds_short_and_long_videos(connection: Connection) -> None:
     assert np.mean(shares) >= 0.98
 
 
-@pytest.mark.parametrize(("n_ranked", "n_indexes"), [(None, 1), (0, 1), (16, 1), (17, 1), (14, 2)])
-def test_indexes_of_a_version(
-    serving: Connection, world: World, n_ranked: int | None, n_indexes: int
+def n_indexes(connection: Connection, bundle: release.VersionBundle) -> int:
+    """How many HNSW indexes a version gets where sixty videos are enough for one."""
+    connection.execute("update recsys.settings set value = '50' where key = 'index_above'")
+    release.write_version(connection, bundle)
+    row = connection.execute(
+        "select count(*) from pg_indexes where tablename = 'video_embeddings_' || %s"
+        " and indexdef like '%%USING hnsw%%'",
+        (bundle.version,),
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+@pytest.mark.parametrize(("n_ranked", "expected"), [(None, 1), (0, 1), (16, 1), (17, 1), (14, 2)])
+def test_a_version_without_ranking_coordinates_has_one_index(
+    serving: Connection, world: World, n_ranked: int | None, expected: int
 ) -> None:
-    serving.execute("update recsys.settings set value = '50' where key = 'index_above'")
     config = world.config if n_ranked is None else world.config | {"n_ranked": n_ranked}
-    release.write_version(serving, world.bundle("202601020000", config=config))
-    assert serving.execute(
-        "select count(*) from pg_indexes where tablename = 'video_embeddings_202601020000'"
-        " and indexdef like '%USING hnsw%'"
-    ).fetchone() == (n_indexes,)
+    assert n_indexes(serving, world.bundle("202601020000", config=config)) == expected
+
+
+@pytest.mark.parametrize(("n_ranked", "expected"), [(0, 0), (3800, 1)])
+def test_more_dimensions_than_an_index_takes(
+    serving: Connection, world: World, n_ranked: int, expected: int
+) -> None:
+    dim = 4400
+    items = np.pad(world.item_vectors, ((0, 0), (0, dim - world.dim)))
+    bundle = world.bundle(
+        "202601020000",
+        embedding_dim=dim,
+        item_vectors=items,
+        history_vectors=items,
+        user_keys=[],
+        user_vectors=np.zeros((0, dim), np.float32),
+        tower_rows=[("skip", 0, [0.0] * (2 * dim + len(world.config["aggregates"])), 1.0)],
+        config=world.config | {"n_ranked": n_ranked},
+    )
+    assert n_indexes(serving, bundle) == expected
+    rows = serving.execute(
+        "select video_id::text from recsys.nearest(%s, %s::real[]::vector, 7)",
+        (bundle.version, items[5].tolist()),
+    ).fetchall()
+    nearest = np.argsort(-(world.item_vectors @ world.item_vectors[5]))[:7]
+    assert rows == [(world.video_ids[k],) for k in nearest]
 
 
 def test_filters_do_not_starve_the_index(connection: Connection, large_world: World) -> None:
