@@ -2,7 +2,7 @@
 
 The pipeline calls `report_run` when the gate has decided and before the manifest is written, so that the
 report is released with the version; `tell_run` when everything is where it belongs; `tell_failure` where it
-broke off.
+broke off. The daily sync calls `tell_data`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,16 @@ from typing import Any
 
 from trainer import console
 from trainer.database import Connection
-from trainer.notify import Message, data_problems, failure, notify, refused, success, with_problems
+from trainer.notify import (
+    Message,
+    data_message,
+    data_problems,
+    failure,
+    notify,
+    refused,
+    success,
+    with_problems,
+)
 from trainer.report import CurveLine, write_report
 
 
@@ -41,6 +50,12 @@ def tell_run(connection: Connection, version: str) -> None:
 def tell_failure(stage: str, error: BaseException) -> None:
     """A run that broke off: where, why, what to do."""
     _tell(failure(stage, error))
+
+
+def tell_data(connection: Connection) -> None:
+    """What is wrong with the data, after a run that trains nothing; no problem is no news."""
+    if problems := data_problems(connection, with_losses=False):
+        _tell(data_message(problems))
 
 
 def _tell(message: Message) -> None:

@@ -77,9 +77,13 @@ def failure(stage: str, error: BaseException | str, remedy: str = "") -> Message
     return Message("failure", f"Martello: the run failed at {stage}", "\n".join(lines))
 
 
-def data_problems(connection: Connection) -> list[str]:
-    """What is wrong with the data, one line each: stale marts, lines lost outside the band of the funnel."""
-    checks = (data.marts, data.freshness, data.band, data.losses)
+def data_problems(connection: Connection, *, with_losses: bool = True) -> list[str]:
+    """What is wrong with the data, one line each: stale, or lines lost outside the band of the funnel.
+
+    with_losses: also each outcome of the funnel that loses many lines, which may stay so for good.
+    """
+    checks = [data.marts, data.freshness, data.newest_decision, data.band]
+    checks += [data.losses] if with_losses else []
     found = [finding for check in checks for finding in check(connection)]
     return [f"{f.check}: {f.fact} -> {f.remedy}" for f in found if f.status != OK]
 

@@ -8,7 +8,7 @@ import pytest
 from tests.operations.conftest import REFUSED, SERVED, WORST_URL, Background
 from tests.operations.test_notify import Receiver
 from trainer import closing
-from trainer.database import Connection
+from trainer.database import Address, Connection, connect
 from trainer.errors import TrainingError
 from trainer.manifest import version_folder
 from trainer.report.page import Epoch
@@ -54,6 +54,19 @@ def test_a_failure_names_stage_and_remedy(receiver: Receiver) -> None:
     (message,) = receiver.received
     assert message["title"].endswith("failed at train")
     assert "What to do: lower --lr." in message["message"]
+
+
+def test_the_sync_tells_of_the_data_and_only_of_what_is_wrong(installed: Address, receiver: Receiver) -> None:
+    with connect(installed, autocommit=True) as connection:
+        closing.tell_data(connection)
+        (message,) = receiver.received
+        assert message["title"] == "Martello: 1 problem with the data"
+        assert "the app's newest decision is of 2026-01-01" in message["message"]
+        assert WORST_URL not in message["message"]  # lost every day: the weekly message has it
+        connection.execute("update public.user_video_decisions set created_at = now() - interval '1 hour'")
+        connection.execute("analyze marts.fct_interactions")
+        closing.tell_data(connection)
+    assert len(receiver.received) == 1
 
 
 def test_a_deaf_receiver_is_said_and_no_failure(

@@ -83,6 +83,7 @@ def evaluate(database_url: str | None, baselines: str, tune_baselines: bool, thr
 @click.option("--users-only", is_flag=True, help="Users whose history has changed, in SQL alone: seconds.")
 def sync(database_url: str | None, out_dir: Path, users_only: bool) -> None:
     """Vectors for new and changed videos and users from the version that serves, without training."""
+    from trainer.closing import tell_data
     from trainer.storage import open_storage
     from trainer.sync import sync as synchronise
     from trainer.sync import sync_users
@@ -92,6 +93,7 @@ def sync(database_url: str | None, out_dir: Path, users_only: bool) -> None:
             console.say(f"{sync_users(connection):,} users computed again")
             return
         console.say(str(synchronise(connection, out_dir, open_storage(load_settings()))))
+        tell_data(connection)
 
 
 @click.command()

@@ -16,6 +16,7 @@ CHECKS: tuple[Check, ...] = (
     installation.row_level_security,
     data.marts,
     data.freshness,
+    data.newest_decision,
     data.band,
     data.losses,
     serving.version,

@@ -11,6 +11,7 @@ BUILD = "run `dbt build --project-dir dbt_project`"
 # of affiliate links join for half of their lines. The dbt variable alert_used_share is the same figure.
 KEPT_SHARE = 0.3
 KEPT = ("used", "seen_only", "duplicate", "overridden", "skip")
+QUIET_DAYS = 14  # since the app's newest decision; the dbt variable alert_newest_interaction_days is the same
 LOSES_MANY = 0.05  # a share of a source's lines that is worth a person's look
 WORST_URLS = 3
 
@@ -70,6 +71,20 @@ def freshness(connection: Connection) -> Iterator[Finding]:
     days = value(connection, "select extract(day from now() - %s::timestamptz)::int", built_at)
     is_current = not newer or (days < 7 and not any("files" in part for part in newer))
     yield judged("freshness", is_current, fact, BUILD)
+
+
+def newest_decision(connection: Connection) -> Iterator[Finding]:
+    """Does the app still write?"""
+    if not relation_exists(connection, "public.user_video_decisions"):
+        return
+    row = connection.execute(
+        "select max(created_at), extract(day from now() - max(created_at))::int"
+        " from public.user_video_decisions"
+    ).fetchone()
+    if row and row[0]:
+        fact = f"the app's newest decision is of {row[0]:%F}, {row[1]:,} days ago"
+        remedy = "see whether the app still writes public.user_video_decisions"
+        yield judged("decisions", row[1] < QUIET_DAYS, fact, remedy)
 
 
 def funnel(connection: Connection) -> list[tuple[str, str, int, float, str]]:

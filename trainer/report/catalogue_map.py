@@ -11,6 +11,7 @@ from trainer.database import Connection, relation_exists
 
 # Dots on the page: some 150 bytes each, and more of them hide each other.
 SHOWN = 3000
+LONGEST_TITLE = 120  # on hover; three thousand whole ones could be half of what a report may weigh
 COLOURS = 7  # groups with a colour of their own; the rest is grey
 
 
@@ -53,7 +54,7 @@ def read_map(connection: Connection, version: str) -> CatalogueMap | None:
     points, explained = project(np.array([row[3] for row in rows], np.float32))
     by, names, groups = _groups([str(row[1]) for row in rows], [str(row[2]) for row in rows])
     dots = [
-        Dot(float(x), float(y), group, str(row[0]))
+        Dot(float(x), float(y), group, str(row[0])[:LONGEST_TITLE])
         for (x, y), group, row in zip(points, groups, rows, strict=True)
     ]
     # the grey ones first: what has a colour is drawn over them
