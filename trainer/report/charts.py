@@ -45,7 +45,7 @@ def line_chart(series: Sequence[Series], x_labels: Sequence[tuple[float, str]], 
         return height - BOTTOM - (y - low) / (high - low) * (height - TOP - BOTTOM)
 
     parts = []
-    decimals = min(max(0, math.ceil(-math.log10((high - low) / 3))), 4)
+    decimals = min(max(0, math.ceil(1 - math.log10((high - low) / 3))), 4)
     for step in range(4):
         value = low + (high - low) * step / 3
         y = at_y(value)
@@ -145,7 +145,9 @@ def _svg(height: int, title: str, parts: Sequence[str], style: str = "") -> str:
 def _range(values: Sequence[float]) -> tuple[float, float]:
     low, high = min(values), max(values)
     margin = (high - low) * 0.08 or abs(high) * 0.1 or 1.0
-    return low - margin, high + margin
+    return low - margin if low < 0 else max(
+        low - margin, 0.0
+    ), high + margin  # no axis goes below what can be
 
 
 def _thousands(n: int) -> str:
