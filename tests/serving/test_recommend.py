@@ -417,6 +417,9 @@ def test_an_index_finds_short_and_long_videos(connection: Connection) -> None:
     assert chosen_order(connection, world.item_vectors[videos[0]]) == "cosine"
     shares = [share_found(connection, world, world.item_vectors[k], world.video_ids[k]) for k in videos]
     assert np.mean(shares) >= 0.98
+    for wrong in (3, 56, 65):
+        with pytest.raises(psycopg.errors.DataException, match="dimensions"):
+            connection.execute("select recsys.nearest(%s, %s::real[]::vector, 20)", (FIRST, [1.0] * wrong))
 
 
 def n_indexes(connection: Connection, bundle: release.VersionBundle) -> int:
