@@ -31,7 +31,7 @@ SETTINGS = {
     "work_mem": "32MB",  # windows over 10 million rows spill little; few clients and 2 workers multiply it
     "effective_cache_size": "2GB",  # only tells the planner that the file cache is not tiny
     "max_wal_size": "4GB",  # a bulk load makes a checkpoint per 4 GB instead of per 1 GB
-    "wal_level": "minimal",  # a table made in one transaction is synced at its end, not written to the log as well
+    "wal_level": "minimal",  # a new table is synced at its commit, not logged row by row
     "max_wal_senders": "0",  # asked for by wal_level: nobody follows this server
     "max_connections": "50",  # dbt's threads, the trainer, an app and some psql
     "max_parallel_workers_per_gather": "1",  # of two cores one is the query's own

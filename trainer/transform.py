@@ -46,8 +46,8 @@ def dbt_build(
 ) -> BuildSummary:
     """`dbt build` against `where`; `project` and `target` (dbt's working folder) are for tests.
 
-    Unit tests try the models' logic on rows of their own, whatever the database holds: they belong to a change of the
-    models, not to every build. Tests of the data always run.
+    Unit tests try the models' logic on rows of their own, whatever the database holds: they belong to a
+    change of the models, not to every build. Tests of the data always run.
 
     Raises MartError naming the first model or test that failed with its message, DatabaseError when there is
     no connection.

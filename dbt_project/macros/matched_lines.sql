@@ -1,9 +1,9 @@
 {#-
     Lines and decisions with their video, label and first fault: the SQL of int_matched_lines (everybody's, a view), and
-    of those models that want the lines of some users only. `users` is a query for their numbers; it is asked before
-    anything is joined to a line.
+    of those models that want the lines of some users, or of files about some items, only. `users` and `items` are
+    queries for their numbers; they are asked before anything else is joined to a line.
 -#}
-{% macro matched_lines(users=none) -%}
+{% macro matched_lines(users=none, items=none) -%}
 with file_lines as (
     select
         int_lines.source,
@@ -25,7 +25,10 @@ with file_lines as (
     from {{ ref("int_lines") }} as int_lines
     left join {{ ref("int_item_videos") }} as int_item_videos on int_lines.item_no = int_item_videos.item_no
     left join {{ ref("int_user_links") }} as int_user_links on int_lines.user_no = int_user_links.reviewer_no
-    {{ where_among(users, "coalesce(int_user_links.app_no, int_lines.user_no, 0)") }}
+    where
+        true
+        {{ and_among(users, "coalesce(int_user_links.app_no, int_lines.user_no, 0)") }}
+        {{ and_among(items, "int_lines.item_no") }}
 ),
 
 app_lines as (
@@ -53,7 +56,9 @@ app_lines as (
     left join {{ ref("int_user_numbers") }} as int_user_numbers
         on 'app:' || stg_app__decisions.user_id = int_user_numbers.user_key
     left join {{ ref("int_catalogue") }} as int_catalogue on stg_app__decisions.video_id = int_catalogue.video_id
-    {{ where_among(users, "coalesce(int_user_numbers.user_no, 0)") }}
+    where
+        {{ "false" if items else "true" }}
+        {{ and_among(users, "coalesce(int_user_numbers.user_no, 0)") }}
 ),
 
 lines as (
@@ -114,8 +119,8 @@ select
 from labelled
 {%- endmacro %}
 
-{% macro where_among(users, column) -%}
-    {%- if users -%}
-    where {{ column }} in ({{ users }})
+{% macro and_among(numbers, column) -%}
+    {%- if numbers -%}
+    and {{ column }} in ({{ numbers }})
     {%- endif -%}
 {%- endmacro %}

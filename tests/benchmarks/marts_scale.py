@@ -4,33 +4,57 @@
 
 DATA is a folder with MovieTweetings' interactions.csv.gz and items.csv.gz. 5 copies give 0.67 million
 reviews, 44 give 5.9 million. Everything runs on a throw-away Postgres, one after the other. Seconds
-depend on the machine; the ratios are of one run. dbt builds all marts, reports and tests; the others only
-what fct_interactions holds. Beside it: what Postgres wrote into temporary files, and every model whose plan
-pairs more than a hundred rows with more than a hundred others without an index.
+depend on the machine; the ratios are of one run. `dbt` builds all marts, reports and tests; `dbt join` what
+the others make: fct_interactions and all it needs. Then come 1 % new lines, drawn evenly, and 1 % of some
+users; and a full refresh, whose marts must be those of the builds before it, by count and sum of hashes.
+Beside it: what Postgres wrote into temporary files, and every model whose plan pairs more than a hundred rows
+with more than a hundred others without an index.
 """
 
 import argparse
-import re
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import psutil
 from marts_outside import with_pandas, with_polars
+from marts_plans import quadratic_plans
 from marts_rows import review_batches, videos
 
 from trainer import migrations, server
 from trainer.database import Address, connect
 from trainer.transform import BuildSummary, dbt_build
 
+DBT_JOBS: dict[str, dict[str, Any]] = {
+    "dbt": {},
+    "dbt join": {"select": ["+fct_interactions"]},
+    "dbt anew": {"full_refresh": True},
+}
+MARTS = (
+    "fct_interactions",
+    "fct_user_histories",
+    "dim_videos",
+    "dim_users",
+    "rpt_interaction_funnel",
+    "rpt_data_quality",
+)
 
-def fill(where: Address, data: Path, copies: int, load: int = 1, only_every: int = 1) -> int:
-    """COPY of the catalogue (first load) and of the reviews, or of every n-th of them; returns the lines."""
+
+# 1 % of a frame of reviews, in two ways
+PARTS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+    "drawn evenly": lambda frame: frame.iloc[::100],
+    "of one user in a hundred": lambda frame: frame[frame["reviewer_id"].str.endswith("00")],
+}
+
+
+def fill(where: Address, data: Path, copies: int, load: int = 1, part: str | None = None) -> int:
+    """COPY of the catalogue (first load) and of the reviews, or of a part of them; returns the lines."""
     with connect(where) as connection, connection.cursor() as cursor:
         if load == 1:
             frame = videos(data)
@@ -54,7 +78,7 @@ def fill(where: Address, data: Path, copies: int, load: int = 1, only_every: int
             )
         line = 2
         for frame in review_batches(data, copies, seed=load):
-            rows = frame.iloc[::only_every].copy()
+            rows = (PARTS[part](frame) if part else frame).copy()
             rows.insert(0, "line_number", range(line, line + len(rows)))
             rows.insert(0, "load_id", load)
             line += len(rows)
@@ -90,8 +114,8 @@ def timed(job: str, where: Address, target: Path) -> tuple[float, int, float]:
 
 
 def run(job: str, where: Address, target: Path, queue: Any) -> None:
-    if job == "dbt":
-        queue.put(report(dbt_build(where, target=target), where))
+    if job in DBT_JOBS:
+        queue.put(report(dbt_build(where, target=target, **DBT_JOBS[job]), where))
     else:
         queue.put({"pandas": with_pandas, "polars": with_polars}[job](where))
 
@@ -114,33 +138,23 @@ def spilled(where: Address) -> float:
     return float(row[0]) if row else 0.0
 
 
-def quadratic_plans(where: Address, target: Path) -> list[str]:
-    """Models whose plan, on the data as it is now, pairs rows with rows in a nested loop without an index."""
-    found = []
-    with connect(where, autocommit=True) as connection:
-        for path in sorted((target / "target" / "compiled" / "martello" / "models").rglob("*.sql")):
-            statement = path.read_text(encoding="utf-8").strip()
-            if not re.match(r"(--|with|select|\()", statement):
-                continue
-            [(plan,)] = connection.execute(f"explain (format json) {statement}".encode()).fetchall()
-            if any(pairs_rows(node) for node in nodes(plan[0]["Plan"])):
-                found.append(path.stem)
+def contents(where: Address) -> dict[str, tuple[int, int]]:
+    """Rows and the sum of their hashes, per mart: equal for equal rows in any order."""
+    with connect(where) as connection:
+        found = {}
+        for name in MARTS:
+            statement = f"select count(*), sum(hashtextextended(t::text, 0)) from marts.{name} as t"
+            found[name] = connection.execute(statement.encode()).fetchone() or (0, 0)
     return found
 
 
-def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for part in plan.get("Plans", []):
-        yield from nodes(part)
-
-
-def pairs_rows(node: dict[str, Any]) -> bool:
-    """A nested loop that reads all of its inner side for every outer row, where both are more than a few."""
-    if node["Node Type"] != "Nested Loop":
-        return False
-    outer, inner = node["Plans"][:2]
-    is_looked_up = any("Index" in part["Node Type"] for part in nodes(inner))
-    return not is_looked_up and min(outer["Plan Rows"], inner["Plan Rows"]) > 100
+def clone(where: Address, name: str) -> Address:
+    """The same database once more, as it is now."""
+    admin = Address(where.parameters | {"dbname": "postgres"})
+    with connect(admin, autocommit=True) as connection:
+        source = where.parameters["dbname"]
+        connection.execute(f"create database {name} template {source} strategy file_copy".encode())
+    return Address(where.parameters | {"dbname": name})
 
 
 def measure(where: Address, data: Path, copies: int, jobs: list[str], target: Path) -> float:
@@ -148,28 +162,50 @@ def measure(where: Address, data: Path, copies: int, jobs: list[str], target: Pa
     began = time.monotonic()
     lines = fill(where, data, copies)
     print(f"{lines:,} reviews: generated and loaded in {time.monotonic() - began:.1f} s", flush=True)
-    seconds = {}
+    places = {"dbt join": clone(where, "joined")}
+    seconds: dict[str, float] = {}
     for job in jobs:
-        before = spilled(where)
-        seconds[job], rows, peak = timed(job, where, target)
-        ratio = f", {seconds[job] / seconds['dbt']:.2f} x dbt" if job != "dbt" else ""
-        rate = lines / seconds[job]
+        place = places.get(job, where)
+        before = spilled(place)
+        seconds[job], rows, peak = timed(job, place, target)
+        ratio = "".join(
+            f", {seconds[job] / seconds[name]:.2f} x {name}" for name in DBT_JOBS if name in seconds
+        )
         print(
-            f"   {job:7} {seconds[job]:7.1f} s{ratio}; {rows:,} rows, {rate:,.0f} lines/s, {peak:.0f} MB,"
-            f" {spilled(where) - before:,.0f} MB in temporary files",
+            f"   {job:8} {seconds[job]:7.1f} s{ratio}; {rows:,} rows, {lines / seconds[job]:,.0f} lines/s,"
+            f" {peak:.0f} MB, {spilled(place) - before:,.0f} MB in temporary files",
             flush=True,
         )
         if job == "dbt":
-            print(
-                f"   plans that pair rows with rows: {quadratic_plans(where, target) or 'none'}", flush=True
-            )
-    more = fill(where, data, copies, load=2, only_every=100)
-    again, _, _ = timed("dbt", where, target)
-    print(
-        f"   again   {again:7.1f} s after {more:,} more lines: {again / seconds['dbt']:.2f} of the first",
-        flush=True,
-    )
+            plans = quadratic_plans(where, target)
+            print(f"   plans that pair rows with rows: {plans or 'none'}", flush=True)
+    with connect(Address(where.parameters | {"dbname": "postgres"}), autocommit=True) as connection:
+        connection.execute(b"drop database joined")
+    build_again(where, data, copies, seconds["dbt"], target)
     return seconds["dbt"] / lines
+
+
+def build_again(where: Address, data: Path, copies: int, first_seconds: float, target: Path) -> None:
+    """After 1 % more lines, in each of two ways; stops where a full refresh differs."""
+    for load, part in enumerate(PARTS, 2):
+        more = fill(where, data, copies, load, part)
+        again, _, _ = timed("dbt", where, target)
+        with connect(where) as connection:
+            row = connection.execute(
+                "select count(*), count(*) - count(user_no) from martello_intermediate.int_changed_users"
+            ).fetchone() or (0, 0)
+        users = "everybody" if row[1] else f"{row[0]:,} users"
+        print(
+            f"   again    {again:7.1f} s after {more:,} more lines {part} ({users}):"
+            f" {again / first_seconds:.2f} of the first",
+            flush=True,
+        )
+    kept = contents(where)
+    anew, _, _ = timed("dbt anew", where, target)
+    different = [name for name, content in contents(where).items() if content != kept[name]]
+    if different:
+        sys.exit(f"a full refresh has other rows in {', '.join(different)}")
+    print(f"   anew     {anew:7.1f} s: the same {len(kept)} marts, row by row", flush=True)
 
 
 def main() -> None:
@@ -180,7 +216,7 @@ def main() -> None:
     parser.add_argument("--copies", type=int, action="append")
     parser.add_argument("--without-pandas", action="store_true")
     options = parser.parse_args()
-    jobs = ["dbt", "polars"] + ([] if options.without_pandas else ["pandas"])
+    jobs = ["dbt", "dbt join", "polars"] + ([] if options.without_pandas else ["pandas"])
     with server.throwaway() as admin, tempfile.TemporaryDirectory() as folder:
         for copies in options.copies or [5, 44]:
             name = f"scale_{copies}"

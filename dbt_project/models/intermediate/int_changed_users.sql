@@ -49,6 +49,16 @@ changed as (
     select cast(changed_things.key as integer) as user_no
     from changed_things
     where changed_things.kind = 'user'
+    union
+    -- whom recsys.forget_user took out of everything between two builds: their counts are all that is left
+    select counted.user_no
+    from {{ kept_relation("int_user_outcomes") }} as counted
+    where
+        counted.user_no != 0
+        and not exists (
+            select 1 from {{ ref("int_user_numbers") }} as int_user_numbers
+            where int_user_numbers.user_no = counted.user_no
+        )
 ),
 
 everybody as (

@@ -1,14 +1,21 @@
-with unmatched as (
+with unmatched_items as (
+    select int_item_videos.item_no
+    from {{ ref("int_item_videos") }} as int_item_videos
+    where int_item_videos.fault is not null
+),
+
+unmatched as (
     select
-        int_matched_lines.source,
-        int_matched_lines.fault as outcome,
-        int_matched_lines.item_no,
+        matched_lines.source,
+        matched_lines.fault as outcome,
+        matched_lines.item_no,
         count(*) as n_rows
-    from {{ ref("int_matched_lines") }} as int_matched_lines
-    where
-        int_matched_lines.fault in ('no_content_id', 'unknown_video', 'ambiguous')
-        and int_matched_lines.item_no is not null
-    group by int_matched_lines.source, int_matched_lines.fault, int_matched_lines.item_no
+    from (
+        {{ matched_lines(items="select unmatched_items.item_no from unmatched_items") }}
+    ) as matched_lines
+    -- a line may have a fault that comes before its item's
+    where matched_lines.fault in ('no_content_id', 'unknown_video', 'ambiguous')
+    group by matched_lines.source, matched_lines.fault, matched_lines.item_no
 )
 
 select
