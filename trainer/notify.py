@@ -5,6 +5,7 @@ sent never makes a run fail: the caller gets False and says so.
 """
 
 import logging
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -112,6 +113,8 @@ def notify(message: Message, settings: Settings | None = None) -> bool | None:
     body = without_secrets(message.body, settings)
     if len(body) > LONGEST:
         body = body[:LONGEST].rsplit("\n", 1)[0] + "\n… the report has the rest."
+    if page := _page_of_run():
+        body += f"\n\nLog and report: {page}"
     with _silent():
         sender = apprise.Apprise()
         is_well = all(list(map(sender.add, urls)))  # a list: every one is tried
@@ -119,6 +122,14 @@ def notify(message: Message, settings: Settings | None = None) -> bool | None:
             title=without_secrets(message.title, settings), body=body, notify_type=APPRISE_TYPES[message.kind]
         )
     return bool(is_well and sent)
+
+
+def _page_of_run() -> str:
+    """The page of this run on GitHub, where it runs there: its log, and the report among its artifacts."""
+    server, repository, run = (
+        os.environ.get(f"GITHUB_{name}") for name in ("SERVER_URL", "REPOSITORY", "RUN_ID")
+    )
+    return f"{server}/{repository}/actions/runs/{run}" if server and repository and run else ""
 
 
 def split_urls(text: str) -> list[str]:

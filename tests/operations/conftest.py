@@ -39,6 +39,12 @@ def evaluations(own: float, popularity: float, champion: float | None = None) ->
     return [*rows, EvaluationRow("two_tower", "val", "all", "entropy@20", 4.5, None, None, 500)]
 
 
+@pytest.fixture(autouse=True)
+def no_run_on_github(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests run there too; messages then end with the address of the run."""
+    monkeypatch.delenv("GITHUB_RUN_ID", raising=False)
+
+
 @pytest.fixture(scope="session")
 def small_world() -> World:
     return make_world()

@@ -124,6 +124,19 @@ def test_no_secret_is_sent(receiver: Receiver, settings: Settings) -> None:
     assert "no connection to postgresql://me:***@db.example/x" in message["message"]
 
 
+def test_a_run_on_github_says_where(
+    receiver: Receiver, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"SERVER_URL": "https://github.com", "REPOSITORY": "me/shop", "RUN_ID": "77"}.items():
+        monkeypatch.setenv(f"GITHUB_{name}", value)
+    long = notify.data_message([f"problem {n} {'x' * 100}" for n in range(100)])
+    assert notify.notify(long, settings) is True
+    (message,) = receiver.received
+    last = message["message"].splitlines()[-1]
+    assert last == "Log and report: https://github.com/me/shop/actions/runs/77"
+    assert len(message["message"]) < 2000
+
+
 def test_every_place_is_told(receiver: Receiver) -> None:
     settings = told(f"{receiver.url}a, {receiver.url}b,")
     assert notify.notify(notify.failure("train", "it broke"), settings) is True
