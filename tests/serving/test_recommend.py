@@ -375,7 +375,7 @@ def test_match_videos(serving: Connection, world: World) -> None:
 @pytest.fixture(scope="module")
 def large_world() -> World:
     """Large enough for an index."""
-    world = make_world(n_videos=12_000, n_users=4, dim=32, seed=3)
+    world = with_unequal_lengths(make_world(n_videos=12_000, n_users=4, dim=32, seed=3), n_ranked=28)
     tags = [
         [f"{name}" for name, every in (("percent", 100), ("permille", 1000)) if k % every == 0]
         + (["half"] if k % 2 else [])
@@ -474,7 +474,9 @@ def test_filters_do_not_starve_the_index(connection: Connection, large_world: Wo
     fill_marts(connection, world)
     release.write_version(connection, world.bundle(FIRST))
     release.promote(connection, FIRST, force=True)
-    assert chosen_order(connection, world.item_vectors[0]) == "cosine"
+    taste = world.user_vector(KEY)
+    assert taste is not None
+    assert chosen_order(connection, taste) == "ranked"
     everything = [video for video, _ in twin(world)]
 
     with connection.transaction():
