@@ -28,6 +28,7 @@ APPRISE_TYPES = {
     "data": apprise.NotifyType.WARNING,
 }
 FIGURES = ("recall@20", "ndcg@20", "precision@10", "coverage@20", "dislike@20")
+REASONS = 3  # all eleven would push figures and remedy over the edge
 # Slack cuts at 40,000 characters, Discord refuses above 2,000; a person on a phone reads less than both.
 LONGEST = 1800
 
@@ -44,11 +45,10 @@ class Message:
 def success(connection: Connection, version: str) -> Message:
     """A version was promoted: its figures beside those of the one it replaced."""
     facts = read_facts(connection, version)
-    previous = next(
-        (before for action, before, _ in reversed(facts.log) if action == "promote" and before), ""
-    )
+    promotions = [(before, forced) for action, before, forced in facts.log if action == "promote"]
+    previous, is_forced = promotions[-1] if promotions else ("", False)
     lines = [f"It replaces {previous}." if previous else "It is the first to serve."]
-    if facts.failed():
+    if is_forced and facts.failed():
         lines += ["It was promoted by force; the gate had refused it:", *_reasons(facts)]
     lines += ["", *_figures(facts, "before")]
     lines += ["", "To go back: python -m trainer rollback"] if previous else []
@@ -154,7 +154,10 @@ def without_secrets(text: str, settings: Settings) -> str:
 
 
 def _reasons(facts: Facts) -> Iterator[str]:
-    return (f"- {verdict.rule}: {verdict.reason}" for verdict in facts.failed())
+    failed = facts.failed()
+    yield from (f"- {verdict.rule}: {verdict.reason}" for verdict in failed[:REASONS])
+    if failed[REASONS:]:
+        yield f"- and {len(failed) - REASONS} more, in the report"
 
 
 def _figures(facts: Facts, champion_is: str) -> Iterator[str]:

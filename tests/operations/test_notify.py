@@ -81,6 +81,16 @@ def test_refused_has_reasons_and_the_champions_figures(
     assert f"promote {REFUSED} --force" in message["message"]
 
 
+def test_many_reasons_leave_room_for_the_rest(installed: Address) -> None:
+    with connect(installed, autocommit=True) as connection:
+        n_failed = connection.execute(
+            "update recsys.gate_results set passed = false where model_version = %s", (REFUSED,)
+        ).rowcount
+        body = notify.refused(connection, REFUSED).body
+    assert f"- and {n_failed - notify.REASONS} more, in the report" in body
+    assert body.count("\n- ") == notify.REASONS + 1
+
+
 def test_a_refused_version_that_serves_by_force_says_so(installed: Address) -> None:
     with connect(installed, autocommit=True) as connection:
         release.promote(connection, REFUSED, force=True)
