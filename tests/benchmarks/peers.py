@@ -1,11 +1,13 @@
 """Our towers, every baseline and `implicit`'s ALS on the same splits: quality, seconds, peak memory, ratios.
 
     python tests/benchmarks/peers.py --data DIR [--only WORD] [--models NAME,NAME] [--untuned]
+                                     [--rectools PYTHON]
 
 DIR holds `movielens-latest-2149u/` and `movietweetings-140k/` (see datasets.py). Each model runs in its own
 process, so that peak memory is its own; what reading the data takes is subtracted. Settings are chosen on a
 held-out part of the training likes, never on the holdout; `tune s` is what that took. `implicit` is optional:
-pip install implicit. Reference figures (an independent check, Recall@20 / NDCG@20): movietweetings time
+pip install implicit; so is RecTools' DSSM, in an environment of its own (rectools_dssm.py), named by its
+Python. Reference figures (an independent check, Recall@20 / NDCG@20): movietweetings time
 split, popularity .1508 / .0734, EASE .1314 / .0676; 5-core, popularity .2794 / .1479, EASE .3067 / .1789.
 """
 
@@ -14,9 +16,11 @@ import json
 import multiprocessing
 import os
 import resource
+import subprocess
 import time
 import warnings
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 os.environ.setdefault(
@@ -32,7 +36,7 @@ from trainer.evaluation import evaluate
 from trainer.ranking import Scorer
 from trainer.training import TrainingConfig, fit
 
-TOWERS, PEER = "two_tower", "implicit ALS 256"
+TOWERS, PEER, DSSM = "two_tower", "implicit ALS 256", "RecTools DSSM 256"
 SHOWN = (
     "recall@20",
     "ndcg@20",
@@ -57,8 +61,33 @@ def fit_implicit(likes: Likes, settings: tuple[float, ...]) -> Baseline:
     return Baseline(PEER, {"alpha": alpha, "reg": reg}, (model.user_factors, model.item_factors))
 
 
-def fit_model(name: str, split: Split, is_tuned: bool) -> tuple[Scorer, dict[str, Any]]:
+def fit_rectools(split: Split, python: Path) -> tuple[Scorer, dict[str, Any]]:
+    """RecTools' DSSM by another Python; it has no settings to tune here."""
+    users, items = split.holdout.train.nonzero()
+    catalogue = split.mart.catalogue
+    features = [(i, "id", str(i)) for i in range(len(catalogue))]
+    features += [(i, "maker", maker) for i, maker in enumerate(catalogue.maker) if maker]
+    features += [(i, "tag", tag) for i, tags in enumerate(catalogue.tags) for tag in tags]
+    owners, names, values = (np.array(column) for column in zip(*features, strict=True))
+    with TemporaryDirectory() as folder:
+        source, target = Path(folder) / "likes.npz", Path(folder) / "vectors.npz"
+        n_users, n_items = split.holdout.train.shape
+        np.savez(
+            source, user=users, item=items, n_users=n_users, n_items=n_items,
+            feature_item=owners, feature_name=names, feature_value=values,
+        )  # fmt: skip
+        script = Path(__file__).with_name("rectools_dssm.py")
+        run = subprocess.run([python, script, source, target], check=True, capture_output=True, text=True)
+        vectors = np.load(target)
+        scorer = vectors["users"], vectors["items"]
+    said = json.loads(run.stdout.splitlines()[-1])
+    return scorer, {"tune_s": 0.0, "settings": {"epochs": said.pop("epochs")}} | said
+
+
+def fit_model(name: str, split: Split, asked: argparse.Namespace) -> tuple[Scorer, dict[str, Any]]:
     """The scorer of one model, with fit_s, tune_s and settings."""
+    if name == DSSM:
+        return fit_rectools(split, asked.rectools)
     likes = Likes(split.holdout.train, split.times)
     if name == TOWERS:
         started = time.perf_counter()
@@ -68,32 +97,36 @@ def fit_model(name: str, split: Split, is_tuned: bool) -> tuple[Scorer, dict[str
         return (users_UD, items_ID), {"fit_s": time.perf_counter() - started, "tune_s": 0.0, "settings": {}}
     if name == PEER:
         started = time.perf_counter()
-        chosen = best_settings(fit_implicit, IMPLICIT_SETTINGS, likes, seed=0) if is_tuned else (10.0, 100.0)
+        chosen = (
+            best_settings(fit_implicit, IMPLICIT_SETTINGS, likes, seed=0)
+            if not asked.untuned
+            else (10.0, 100.0)
+        )
         tuned = time.perf_counter()
         baseline = fit_implicit(likes, chosen)
         spent = {"fit_s": time.perf_counter() - tuned, "tune_s": tuned - started}
         return baseline.scorer, spent | {"settings": baseline.settings}
-    fitted = next(iter(fit_baselines(likes.matrix, likes.times, [name], is_tuned=is_tuned)))
+    fitted = next(iter(fit_baselines(likes.matrix, likes.times, [name], is_tuned=not asked.untuned)))
     if fitted.baseline is None:
         raise RuntimeError(fitted.note)
     spent = {"fit_s": fitted.fit_seconds, "tune_s": fitted.tuning_seconds}
     return fitted.baseline.scorer, spent | {"settings": fitted.baseline.settings}
 
 
-def measure(data: Path, place: int, name: str, is_tuned: bool, answer: Any) -> None:
+def measure(asked: argparse.Namespace, place: int, name: str, answer: Any) -> None:
     """One model on one split, in a process of its own; the result goes to `answer` as JSON."""
     warnings.simplefilter("ignore")
-    split = splits(data)[place]
+    split = splits(asked.data)[place]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     try:
-        scorer, spent = fit_model(name, split, is_tuned)
+        scorer, spent = fit_model(name, split, asked)
     except Exception as error:  # noqa: BLE001 (one model's failure is a line of the table, not its end)
         answer.put(json.dumps({"error": f"{type(error).__name__}: {error}"}))
         return
     peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     started = time.perf_counter()
     result = evaluate(name, scorer, split.holdout, slices={}, resamples=200)
-    spent |= {"eval_s": time.perf_counter() - started, "peak_MB": peak}
+    spent = {"peak_MB": peak} | spent | {"eval_s": time.perf_counter() - started}
     low, high = result.intervals["ndcg@20"]
     answer.put(json.dumps(spent | result.metrics | {"low": low, "high": high}))
 
@@ -104,7 +137,9 @@ def main() -> None:
     parser.add_argument("--only", default="", help="splits whose name has this word")
     parser.add_argument("--models", default=",".join([*NAMES, PEER, TOWERS]))
     parser.add_argument("--untuned", action="store_true", help="default settings")
+    parser.add_argument("--rectools", type=Path, help="the Python of an environment that has it")
     asked = parser.parse_args()
+    models = asked.models.split(",") + ([DSSM] if asked.rectools else [])
     context = multiprocessing.get_context("spawn")
     for place, split in enumerate(splits(asked.data)):
         if asked.only not in split.name:
@@ -120,9 +155,9 @@ def main() -> None:
             "  fit s  tune s  eval s  peak MB",
             flush=True,
         )
-        for name in asked.models.split(","):
+        for name in models:
             answer = context.Queue()
-            child = context.Process(target=measure, args=(asked.data, place, name, not asked.untuned, answer))
+            child = context.Process(target=measure, args=(asked, place, name, answer))
             child.start()
             row = json.loads(answer.get())
             child.join()
