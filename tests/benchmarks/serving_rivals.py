@@ -25,7 +25,7 @@ from artifacts import programs
 from rest_server import rest_server
 from trainer.database import Address
 
-NEIGHBOURS, BUILD_WIDTH, SEARCH_WIDTH = 32, 256, 150  # faiss counts both directions: our m is 16
+NEIGHBOURS, BUILD_WIDTH, SEARCH_WIDTH = 32, 256, 120  # faiss counts both directions: our m is 16
 Show = Callable[[str, list[np.ndarray]], None]
 
 
