@@ -3,7 +3,7 @@
 -- A user's vector lies in the ranking coordinates (the first n_ranked), where a video is the longer the more people
 -- like it; the other coordinates say what a video is like, and fill it up to length one. A list is therefore the
 -- largest inner products in the ranking coordinates, and a graph of exactly those finds them. A graph of cosines
--- over everything links a video to its likes instead: of the twenty of a list it found .75 to .85. What is like
+-- over everything links a video to what it is like: of the twenty of a list it found .75 to .85. What is like
 -- another video, on the other hand, is a question to that graph.
 
 create or replace function recsys.index_above() returns integer
@@ -14,7 +14,7 @@ as $$
     )
 $$;
 comment on function recsys.index_above() is
-'The number of videos from which on a version is indexed: fewer are read whole, exactly and as quickly.';
+'The number of videos above which a version is indexed; fewer are read whole, exactly and as quickly.';
 
 create or replace function recsys.index_videos(version text) returns void
 language plpgsql security definer set search_path = ''
