@@ -9,7 +9,7 @@
 with lines as (
     select
         int_matched_lines.*,
-        cast(md5(int_matched_lines.user_key || ' ' || int_matched_lines.video_key) as uuid) as lot,
+        decode(md5(int_matched_lines.user_key || ' ' || int_matched_lines.video_key), 'hex') as lot,
         coalesce(
             int_matched_lines.fault,
             case when int_suspicious_users.user_no is not null then 'suspicious_user' end
