@@ -10,7 +10,7 @@ from trainer.factor_part import factor_part
 from trainer.features import encode, fit_vocabularies
 from trainer.histories import Pairs
 from trainer.ials import ials
-from trainer.item_tables import write_start
+from trainer.item_tables import fill_content, write_start
 from trainer.linear import leading_directions, ridge
 from trainer.mart import TRAIN
 from trainer.text import fit_text
@@ -108,7 +108,8 @@ def test_the_start_in_the_towers_is_the_start() -> None:
         hidden_units=0,
     )
     likes = Pairs(np.concatenate(([0], np.cumsum(x.getnnz(axis=1)))), x.indices, x.data)
-    write_start(towers, features, start, likes)
+    write_start(towers, features, start)
+    fill_content(towers, features, likes)
     v, h = (tensor.detach().numpy() for tensor in towers.item(features))
     assert np.allclose(v, start.embedding, atol=1e-4)
     assert np.allclose(h, start.history, atol=1e-4)

@@ -15,8 +15,8 @@ from trainer.warm_start import Start
 
 
 @torch.no_grad()
-def write_start(towers: TwoTowers, features: ItemFeatures, start: Start, likes: Pairs) -> None:
-    """The start into the towers.
+def write_start(towers: TwoTowers, features: ItemFeatures, start: Start) -> None:
+    """The start into the id rows of the towers; content says nothing until training is over.
 
     A video with a like keeps its own vector: the closed form has shrunk it by its likes already. Adding
     content to it by k / (n + k), k = 10, lowered the validation from .142 to .130 (movietweetings, random).
@@ -26,14 +26,9 @@ def write_start(towers: TwoTowers, features: ItemFeatures, start: Start, likes: 
     if towers.n_ranked:
         leave_room(tables_N2D[:, : towers.dim], towers.n_ranked)
         tables_N2D[:, : towers.dim] = parted(tables_N2D[:, : towers.dim], towers.n_ranked)
-    write_content(towers, features, tables_N2D, likes)
-    # what nobody liked has been in no history: there it speaks as its kind does
-    unheard = torch.from_numpy(np.bincount(likes.items, minlength=len(features)) == 0)
-    tower = towers.item_tower
-    of_kind_ND = tower.id_history_ID[0].expand(len(features), -1)
-    if tower.has_content:
-        of_kind_ND = of_kind_ND + tower.content(features)[:, towers.dim :]
-    tables_N2D[unheard, towers.dim :] = of_kind_ND[unheard]
+    towers.item_tower.id_embedding_ID[0], towers.item_tower.id_history_ID[0] = torch.from_numpy(
+        start.unknown
+    ).chunk(2)
     write_ids(towers, features, tables_N2D)
 
 
@@ -52,14 +47,20 @@ def parted(v_ND: torch.Tensor, n_ranked: int) -> torch.Tensor:
 
 
 @torch.no_grad()
-def refit_content(towers: TwoTowers, features: ItemFeatures, likes: Pairs) -> None:
-    """Content from the vectors as training left them; the vectors of known videos stay as they are."""
+def fill_content(towers: TwoTowers, features: ItemFeatures, likes: Pairs) -> None:
+    """Content from the vectors as training left them; the vectors of known videos stay as they are, but for
+    what nobody liked: it has been in no history, and there it speaks as its kind does."""
     tower = towers.item_tower
     tables_N2D = torch.cat([tower.id_embedding_ID, tower.id_history_ID], dim=1)[features.id_index]
     if tower.has_content:
         tables_N2D += tower.content(features)
     tables_N2D[:, : towers.dim] = parted(tables_N2D[:, : towers.dim], towers.n_ranked)
     write_content(towers, features, tables_N2D, likes)
+    unheard = torch.from_numpy(np.bincount(likes.items, minlength=len(features)) == 0)
+    of_kind_ND = tower.id_history_ID[0].expand(len(features), -1)
+    if tower.has_content:
+        of_kind_ND = of_kind_ND + tower.content(features)[:, towers.dim :]
+    tables_N2D[unheard, towers.dim :] = of_kind_ND[unheard]
     write_ids(towers, features, tables_N2D)
 
 

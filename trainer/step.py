@@ -16,6 +16,8 @@ from trainer.sampling import Batch, Candidates
 from trainer.towers import TwoTowers
 from trainer.trained import pool_pairs
 
+SURENESS = 0.5  # the power of the history's length with which u grows in training
+
 
 class Scorer(nn.Module):
     """All a score needs beside the batch; `features` lie on the device of the towers."""
@@ -45,12 +47,18 @@ class Scorer(nn.Module):
         v_ND, h_ND = self.towers.item(features)
         p_BD, q_BD = (self._pool(h_ND, pairs, place) for pairs in (batch.inputs, batch.dislikes))
         a_BK = torch.from_numpy(self.aggregates.compute(batch.inputs, batch.dislikes)).to(device)
-        u_BD = self.towers.user_tower.unscaled(p_BD, q_BD, a_BK)
+        u_BD = self.towers.user_tower.unscaled(p_BD, q_BD, a_BK) * self._sureness(batch.inputs).to(device)
         columns = candidates.items
         v_CD = v_ND if len(columns) == len(needed) else v_ND[torch.from_numpy(place[columns]).to(device)]
         with torch.autocast(device.type, torch.bfloat16, enabled=self.is_half):
             logits_BC = u_BD @ v_CD.T
         return logits_BC.float()
+
+    def _sureness(self, likes: Pairs) -> torch.Tensor:
+        """[B, 1]: what makes u grow with the square root of a history, by whatever power that was divided: a
+        sum of hundreds of likes would be as good as certain, and learn from mistakes alone."""
+        mass_B = np.maximum(np.bincount(likes.rows, likes.weights, minlength=len(likes)), 1.0)
+        return torch.from_numpy(mass_B ** (self.pooling_exponent - SURENESS)).float()[:, None]
 
     def _pool(self, h_ND: torch.Tensor, pairs: Pairs, place: np.ndarray) -> torch.Tensor:
         return pool_pairs(h_ND, replace(pairs, items=place[pairs.items]), self.pooling_exponent)

@@ -1,7 +1,5 @@
 """New towers for a mart, their weights at the start: the closed form on the training rows, or at random."""
 
-from dataclasses import replace
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -26,12 +24,12 @@ def start_towers(
 ) -> tuple[TwoTowers, TrainingData, Chosen]:
     """Towers at their start, the data of `mask`, and the dials: `chosen`, or the best on the validation."""
     start, chosen = choose_start(mart, config, mask, validation, chosen)
-    history = replace(config.history, half_life_days=chosen.half_life_days)
+    history = chosen.history(config.history)
     data = TrainingData.of(mart, mask, validation, history, use_content=config.use_content)
     # the ranking coordinates and popularity; a random start has nothing but likeness
     n_ranked = start.n_ranking + 1 if start.n_ranking < config.embedding_dim else 0
     towers = make_towers(data, config, n_ranked)
-    write_start(towers, data.features, start, data.histories.likes)
+    write_start(towers, data.features, start)
     return towers, data, chosen
 
 
@@ -39,7 +37,7 @@ def resumed_towers(
     mart: Mart, config: TrainingConfig, mask: npt.NDArray[np.bool_], validation: Validation, saved: Snapshot
 ) -> tuple[TwoTowers, TrainingData]:
     """The towers of a checkpoint; the data is read from the mart as it was then."""
-    history = replace(config.history, half_life_days=saved.chosen.half_life_days)
+    history = saved.chosen.history(config.history)
     data = TrainingData.of(mart, mask, validation, history, use_content=config.use_content)
     towers = TwoTowers(**saved.shape, sparse=len(data.features) > config.exact_candidates)
     towers.load_state_dict(saved.weights)
@@ -55,7 +53,7 @@ def choose_start(
 ) -> tuple[Start, Chosen]:
     """The start of a training and its dials: given, or the best on the validation."""
     if config.start == "random":
-        plain = Chosen(Dials(), config.history.half_life_days)
+        plain = Chosen(Dials(), config.history.half_life_days, config.history.pooling_exponent)
         return random_start(len(mart.catalogue), config.embedding_dim, config.seed), plain
     chooser = StartChooser(mart, mask, config.history, config.embedding_dim, config.seed)
     chosen = chosen or chooser.choose(validation)

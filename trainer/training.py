@@ -67,7 +67,7 @@ def fit(
             "final", everything, nothing, course, search=search, chosen=chosen, scale=scale
         )
     training.group.share(None)
-    run.refit_content()
+    run.fill_content()
     model = run.model(search.curve, training.seconds)
     found = {"start_dials": asdict(chosen), "best_epoch": search.best_epoch}
     return replace(model, config=model.config | found)

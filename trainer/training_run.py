@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 from trainer.errors import TrainingError
 from trainer.hard_negatives import mine
 from trainer.histories import Histories
-from trainer.item_tables import refit_content
+from trainer.item_tables import fill_content
 from trainer.losses import Block, loss_of
 from trainer.optimizers import clip_gradients, make_optimizers
 from trainer.process_group import Group
@@ -151,10 +151,10 @@ class Run:
         users = model.user_vectors(self.data.validation_histories, h_ND)
         return torch.from_numpy(self.data.validation.gains(users, v_ND))
 
-    def refit_content(self) -> None:
+    def fill_content(self) -> None:
         """Content from the vectors as training left them; on the CPU from here on."""
         self.towers = self.towers.to("cpu")
-        refit_content(self.towers, self.data.features, self.data.histories.likes)
+        fill_content(self.towers, self.data.features, self.data.histories.likes)
 
     def model(self, curve: list[EpochRecord] | None = None, seconds: float = 0.0) -> TrainedModel:
         """The model as it stands, on the CPU."""

@@ -76,8 +76,9 @@ def fit_rectools(split: Split, python: Path) -> tuple[Scorer, dict[str, Any]]:
             source, user=users, item=items, n_users=n_users, n_items=n_items,
             feature_item=owners, feature_name=names, feature_value=values,
         )  # fmt: skip
-        script = Path(__file__).with_name("rectools_dssm.py")
-        run = subprocess.run([python, script, source, target], check=True, capture_output=True, text=True)
+        command = [python.absolute(), Path(__file__).with_name("rectools_dssm.py").absolute(), source, target]
+        # it leaves checkpoints where it stands
+        run = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
         vectors = np.load(target)
         scorer = vectors["users"], vectors["items"]
     said = json.loads(run.stdout.splitlines()[-1])

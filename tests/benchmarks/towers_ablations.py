@@ -8,6 +8,7 @@ the epoch that was kept (0: the start), seconds; those of the default hold the c
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -38,9 +39,9 @@ RUNS: dict[str, list[str]] = {
     "history kept whole but a fifth": ["held_out=(0.2, 0.2)"],
     "history dropped but a fifth": ["held_out=(0.8, 0.8)"],
     "one target per user and step": ["held_out=(0.0, 0.0)"],
-    "pooling exponent 0 (sum)": ["history.pooling_exponent=0.0"],
-    "pooling exponent 0.25": ["history.pooling_exponent=0.25"],
-    "pooling exponent 1 (mean)": ["history.pooling_exponent=1.0"],
+    "pooling exponent 0 (sum)": ["start.pooling_exponent=0.0"],
+    "pooling exponent 0.5": ["start.pooling_exponent=0.5"],
+    "pooling exponent 1 (mean)": ["start.pooling_exponent=1.0"],
     "64 hidden units": ["hidden_units=64"],
     "dislikes as ordinary negatives": ["dislike_weight=1.0"],
     "bfloat16": ["precision=bfloat16"],
@@ -64,7 +65,11 @@ def main() -> None:
         if asked.only not in name and name != "default":
             continue
         started = time.perf_counter()
-        model = fit(mart, configured(dials), chosen=chosen)
+        of_start = {
+            name: float(value) for name, value in (d[6:].split("=") for d in dials if d.startswith("start."))
+        }
+        here = replace(chosen, **of_start) if chosen else None
+        model = fit(mart, configured([d for d in dials if not d.startswith("start.")]), chosen=here)
         seconds = time.perf_counter() - started
         if chosen is None:
             chosen = Chosen.from_plain(model.config["start_dials"])
