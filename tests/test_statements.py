@@ -29,7 +29,7 @@ def test_nothing_of_our_own_files_is_lost() -> None:
     for migration in migrations():
         text = migration.path.read_text(encoding="utf-8")
         kept = "".join(migration.statements)
-        assert len(kept.replace(" ", "").replace("\n", "")) > 500
+        assert migration.statements
         assert "".join(kept.split()).replace(";", "") == "".join(text.split()).replace(";", "")
 
 

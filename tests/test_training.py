@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from towers_world import catalogue, checkerboard, interactions
-from trainer.choose_start import Chosen
 from trainer.errors import MartError, ModelMismatchError, TrainingError, UsageError
 from trainer.held_out import held_out_rows, holdout_shape
 from trainer.histories import Histories, HistoryConfig, Pairs, pairs_of
 from trainer.mart import LIKE, TEST, TRAIN, Mart, make_mart
+from trainer.start_maker import Chosen
 from trainer.trained import TrainedModel, load_model
 from trainer.training import TrainingConfig, fit
 

@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 import torch
 
-from trainer.choose_start import Chosen
 from trainer.course import Course
 from trainer.errors import TrainingError
+from trainer.start_maker import Chosen
 from trainer.trained import EpochRecord
 
 FILE_NAME = "training.checkpoint"

@@ -5,9 +5,10 @@ import numpy.typing as npt
 import torch
 
 from trainer.checkpoint import Snapshot
-from trainer.choose_start import Chosen, StartChooser
+from trainer.choose_start import choose_dials
 from trainer.item_tables import write_start
 from trainer.mart import Mart
+from trainer.start_maker import Chosen, StartMaker
 from trainer.towers import TwoTowers
 from trainer.training_config import TrainingConfig
 from trainer.training_data import TrainingData
@@ -55,9 +56,9 @@ def choose_start(
     if config.start == "random":
         plain = Chosen(Dials(), config.history.half_life_days, config.history.pooling_exponent)
         return random_start(len(mart.catalogue), config.embedding_dim, config.seed), plain
-    chooser = StartChooser(mart, mask, config.history, config.embedding_dim, config.seed)
-    chosen = chosen or chooser.choose(validation)
-    return chooser.start(chosen.dials), chosen
+    maker = StartMaker(mart, mask, config.history, config.embedding_dim, config.seed)
+    chosen = chosen or choose_dials(maker, validation)
+    return maker.start(chosen.dials), chosen
 
 
 def make_towers(data: TrainingData, config: TrainingConfig, n_ranked: int) -> TwoTowers:

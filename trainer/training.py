@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.checkpoint import Checkpoint, Snapshot, Stage
-from trainer.choose_start import Chosen
 from trainer.course import Course
 from trainer.held_out import held_out_rows
 from trainer.mart import TRAIN, Mart
 from trainer.process_group import Group
+from trainer.start_maker import Chosen
 from trainer.towers_start import resumed_towers, start_towers
 from trainer.trained import EpochRecord, TrainedModel
 from trainer.training_config import TrainingConfig, check_config

@@ -15,7 +15,7 @@ import torch
 from towers_ranking import configured, holdout
 from towers_sets import load_mart
 
-from trainer.choose_start import Chosen
+from trainer.start_maker import Chosen
 from trainer.training import fit
 from trainer.training_config import TrainingConfig
 

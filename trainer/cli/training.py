@@ -12,7 +12,7 @@ from trainer.cli.options import Command, baseline_names, database_option, out_di
 # field of TrainingConfig -> type, default as it is said, what it is
 DIALS: dict[str, tuple[Any, str, str]] = {
     "embedding_dim": (int, "256", "Dimensions of the vectors; an app's own tables decide when they exist."),
-    "epochs": (int, "10", "At most; early stopping usually ends sooner."),
+    "epochs": (int, "20", "At most; early stopping usually ends sooner."),
     "patience": (int, "3", "Epochs without a better validation before training stops."),
     "batch_size": (int, "8192", "Likes per step."),
     "lr": (float, "0.0001", "Learning rate of Adam; from a random start take 1e-3."),
