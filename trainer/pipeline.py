@@ -1,12 +1,7 @@
 """The main job: marts in, a released version out. Each stage is one call into the module that owns it."""
 
-import resource
 import shutil
-import subprocess
-import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +20,7 @@ from trainer.judging import Judgement, feature_importance, judge
 from trainer.mart import DISLIKE, LIKE, Mart, read_mart
 from trainer.migrations import require_registry
 from trainer.process_group import Group
+from trainer.run_facts import Clock, git_commit, peak_memory_mb
 from trainer.store import LocalFolder
 from trainer.switch import keep_files, promote_files
 from trainer.trained import EpochRecord, TrainedModel
@@ -50,21 +46,6 @@ class Job:
     """Go on from the checkpoint of a training that was killed."""
     stores_reviewers: bool = False
     """Vectors of reviewers too; app users' are always stored."""
-
-
-@dataclass
-class Clock:
-    """Which stage a run is in, and how long each took."""
-
-    stage: str = "connect"
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        self.stage = stage
-        began = time.perf_counter()
-        yield
-        self.seconds[stage] = time.perf_counter() - began
 
 
 @dataclass
@@ -157,7 +138,7 @@ def _release(connection: Connection, mart: Mart, model: TrainedModel, job: Job, 
     """Artifacts first (checked against the model), then the version, the gate, the switch, Storage."""
     version = release.next_version(connection)
     folder = write_artifacts(
-        job.out_dir, version, model, mart, outcome.judgement.metrics(), git_commit=_git_commit()
+        job.out_dir, version, model, mart, outcome.judgement.metrics(), git_commit=git_commit()
     )
     try:
         release.write_version(connection, _bundle(mart, model, version, job, outcome.judgement))
@@ -167,7 +148,7 @@ def _release(connection: Connection, mart: Mart, model: TrainedModel, job: Job, 
     outcome.version = version
     console.say(f"version {version} is written, its files are in {folder}")
     refusal = _refusal(connection, version) if job.is_published else None
-    facts = {"seconds": dict(outcome.seconds), "peak_memory_mb": _peak_memory_mb()}
+    facts = {"seconds": dict(outcome.seconds), "peak_memory_mb": peak_memory_mb()}
     if not job.is_published or (refusal is not None and not job.is_forced):
         report_run(connection, job.out_dir, version, model.curve, facts)
         tell_run(connection, version)
@@ -213,7 +194,7 @@ def _bundle(
         config=model.serving_config() | {"curve": [_finite(asdict(record)) for record in model.curve]},
         metrics=judgement.metrics(),
         data_hash=mart.data_hash,
-        git_commit=_git_commit(),
+        git_commit=git_commit(),
         model_path=f"two_tower/{version}",
         evaluations=[row for e in judgement.evaluations for row in e.rows(judgement.split)],
         evaluation_users=gate.user_rows(judgement.evaluations, mart.user_keys),
@@ -252,19 +233,3 @@ def _say_indented(line: str) -> None:
 def _finite(record: dict[str, Any]) -> dict[str, Any]:
     """JSON has no NaN: the loss before the first epoch is null."""
     return {name: value if value is None or np.isfinite(value) else None for name, value in record.items()}
-
-
-def _git_commit() -> str | None:
-    try:
-        said = subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return said.stdout.strip()
-
-
-def _peak_memory_mb() -> float:
-    """Of this process so far; Linux counts in kilobytes, macOS in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e6 if sys.platform == "darwin" else 1e3)
