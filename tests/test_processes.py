@@ -28,6 +28,9 @@ def torchrun(n: int, *words: str | Path, **environment: str) -> subprocess.Compl
 def test_two_processes_learn_what_one_does() -> None:
     done = torchrun(2, PROGRAM)
     assert done.returncode == 0, done.stdout
+    threads = [line for line in done.stdout.splitlines() if line.startswith("threads")]
+    assert len(threads) == 2
+    assert not any("gloo" in names for names in threads), threads  # one that outlives the group may abort it
     said = next(line for line in done.stdout.splitlines() if line.startswith("ndcg"))
     together = [float(word) for word in said.split()[1:]]
     alone = [record.val_ndcg for record in fit(checkerboard(), TOGETHER).curve]

@@ -1,5 +1,7 @@
 """Several processes that train together, as torchrun starts them; one alone is a group too."""
 
+import gc
+import importlib
 import os
 from dataclasses import dataclass
 from datetime import timedelta
@@ -44,12 +46,19 @@ def join_group() -> Group:
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     if not distributed.is_initialized():
+        # DistributedDataParallel imports this; imported inside a group, it keeps that group for ever.
+        importlib.import_module("torch._dynamo")
         backend = "nccl" if torch.cuda.is_available() else "gloo"
         distributed.init_process_group(backend, timeout=PATIENCE)
     return Group(distributed.get_rank(), size)
 
 
 def leave_group(group: Group) -> None:
-    """Let go of the others; process 0 comes here last, after it has judged and published."""
+    """Let go of the others; process 0 comes here last, after it has judged and published.
+
+    Nothing may hold the group then: only its end joins its threads, and one that still lets go of a tensor
+    while the interpreter ends takes the process down (SIGABRT).
+    """
     if group.size > 1:
         distributed.destroy_process_group()
+        gc.collect()
