@@ -128,6 +128,28 @@ def test_a_video_nobody_rated_is_ranked_and_found_by_its_content(world: Mart, mo
     assert np.allclose(np.linalg.norm(v, axis=1), 1, atol=1e-5)
 
 
+def test_content_is_believed_no_more_than_the_likes_bear_out(world: Mart, model: TrainedModel) -> None:
+    """Beside each video eight more of its maker that nobody touches: then a maker's name means little, though
+    all that is known of it was liked."""
+    makers = [f"maker {i % 4}" for i in range(40 + 320)]
+    ignored = make_mart(catalogue(360, maker=makers), world.user_keys, world.interactions)
+    doubting = fit(ignored, SMALL)
+    assert model.config["start_dials"]["content_share"] == 1.0
+    share = doubting.config["start_dials"]["content_share"]
+    assert share < 1.0
+    believing = fit(
+        ignored,
+        SMALL,
+        chosen=replace(Chosen.from_plain(doubting.config["start_dials"]), content_share=1.0),
+    )
+    (v, h), (v_loud, h_loud) = doubting.item_vectors(), believing.item_vectors()
+    assert v[:40] == pytest.approx(v_loud[:40], abs=1e-6)  # those that were met keep their vectors
+    assert h == pytest.approx(h_loud, abs=1e-6)
+    taste = slice(0, doubting.towers.n_ranked - 1)
+    assert v[40:, taste] == pytest.approx(share * v_loud[40:, taste], abs=1e-6)
+    assert np.abs(v[40:, taste]).max() > 1e-3
+
+
 def test_a_rate_too_high_stops_with_the_step(world: Mart) -> None:
     with pytest.raises(TrainingError, match=r"epoch \d+, step \d+"):
         fit(world, replace(SMALL, lr=1e30, epochs=3, patience=9))

@@ -65,15 +65,27 @@ def fill_content(towers: TwoTowers, features: ItemFeatures, likes: Pairs) -> Non
 
 
 @torch.no_grad()
+def quieten(towers: TwoTowers, features: ItemFeatures, share: float) -> None:
+    """What content says of taste, times `share`, for videos nobody has met; the vectors of known ones stay.
+
+    Content is fitted on videos that somebody rated, and those are liked more than the rest of a catalogue.
+    """
+    tower, taste = towers.item_tower, slice(0, towers.n_ranked - 1)
+    if tower.has_content:
+        known = features.take(torch.nonzero(features.id_index > 0).ravel())
+        tower.id_embedding_ID[known.id_index, taste] += (1 - share) * tower.content(known)[:, taste]
+    tower.id_embedding_ID[0, taste] *= share
+    tower.category_G2D[:, taste] *= share
+    tower.dense_E2D[:, taste] *= share
+
+
+@torch.no_grad()
 def write_content(towers: TwoTowers, features: ItemFeatures, tables_N2D: torch.Tensor, likes: Pairs) -> None:
     """What content says of the vectors of known videos; row 0, the video nobody has met, is their mean."""
     known = torch.nonzero(features.id_index > 0).ravel()
-    targets = torch.cat(
-        [parted(tables_N2D[:, : towers.dim], towers.n_ranked), tables_N2D[:, towers.dim :]], 1
-    )
     n_likes = np.bincount(likes.items, minlength=len(features))[known.numpy()]
     tower = towers.item_tower
-    mean, category, dense = fit_content(features.take(known), targets[known], n_likes)
+    mean, category, dense = fit_content(features.take(known), tables_N2D[known], n_likes)
     tower.id_embedding_ID[0], tower.id_history_ID[0] = mean.chunk(2)
     if tower.has_content:
         tower.category_G2D[: len(category)] = category

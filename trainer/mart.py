@@ -62,7 +62,7 @@ select
     price::float8, duration_seconds::float8, (released_on - date '1970-01-01')::float8,
     coalesce(popularity, 0)::float8, coalesce(n_likes, 0)::int, coalesce(n_dislikes, 0)::int
 from marts.dim_videos
-order by video_id
+order by external_id collate "C", video_id
 """
 
 

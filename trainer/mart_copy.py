@@ -28,7 +28,9 @@ TUPLE_DTYPE = np.dtype(
 )
 COPY_HEADER_BYTES = 19  # signature (11), flags (4), length of the header extension (4), none of it used by us
 
-# label 2 stands for "neither 0 nor 1", so that one row with a wrong label is found here and not in a loss
+# Videos in the order of CATALOGUE_SQL (mart.py): by the catalogue's own ids, so that the same files give the
+# same model; those of the app are drawn anew in every database.
+# label 2 stands for "neither 0 nor 1", so that one row with a wrong label is found here and not in a loss.
 INTERACTIONS_SQL = """
 copy (
     with users as (
@@ -36,7 +38,9 @@ copy (
         from (select distinct user_key from marts.fct_interactions) as distinct_users
     ),
     videos as (
-        select video_id, (row_number() over (order by video_id) - 1)::int as item_index
+        select
+            video_id,
+            (row_number() over (order by external_id collate "C", video_id) - 1)::int as item_index
         from marts.dim_videos
     )
     select

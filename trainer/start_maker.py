@@ -39,21 +39,20 @@ SEEN_SHARE, DISLIKE_SHARE = 0.5, 0.3
 
 @dataclass(frozen=True)
 class Chosen:
-    """The dials of the closed form, how far back a history looks, and by what power of its length its sum is
-    divided."""
+    """The dials of the closed form, how far back a history looks, by what power of its length its sum is
+    divided, and what share of its content a video nobody has met is believed (training_run.py)."""
 
     dials: Dials
     half_life_days: float | None
     pooling_exponent: float
+    content_share: float = 1.0
 
     @classmethod
     def from_plain(cls, content: Mapping[str, Any]) -> "Chosen":
         """From what `asdict` made of one, through JSON or not."""
         dials = content["dials"]
         scaling = (float(dials["scaling"][0]), float(dials["scaling"][1]))
-        return cls(
-            Dials(**{**dials, "scaling": scaling}), content["half_life_days"], content["pooling_exponent"]
-        )
+        return cls(**{**content, "dials": Dials(**{**dials, "scaling": scaling})})
 
     def history(self, history: HistoryConfig) -> HistoryConfig:
         """The history with what was chosen."""

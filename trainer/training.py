@@ -55,7 +55,10 @@ def fit(
     training = Training(mart, config, on_progress, checkpoint, group or Group(), saved)
     if saved is None or saved.stage == "search":
         search = Course(config.epochs, config.patience)
-        run, chosen = training.stage("search", everything & ~held, held, search, chosen=chosen)
+        given = chosen
+        run, chosen = training.stage("search", everything & ~held, held, search, chosen=given)
+        if given is None:
+            chosen = replace(chosen, content_share=run.content_share())
     else:
         run, chosen, search = None, saved.chosen, saved.search
     took_training_rows = bool((held & everything).any())
@@ -67,7 +70,7 @@ def fit(
             "final", everything, nothing, course, search=search, chosen=chosen, scale=scale
         )
     training.group.share(None)
-    run.fill_content()
+    run.fill_content(chosen.content_share)
     model = run.model(search.curve, training.seconds)
     found = {"start_dials": asdict(chosen), "best_epoch": search.best_epoch}
     return replace(model, config=model.config | found)

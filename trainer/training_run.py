@@ -1,7 +1,7 @@
 """Towers in training: what an epoch does to them, how good they are, and the model they are at any time."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 from trainer.errors import TrainingError
 from trainer.hard_negatives import mine
 from trainer.histories import Histories
-from trainer.item_tables import fill_content
+from trainer.item_tables import fill_content, quieten
 from trainer.losses import Block, loss_of
 from trainer.optimizers import clip_gradients, make_optimizers
 from trainer.process_group import Group
@@ -32,6 +32,8 @@ from trainer.training_config import TrainingConfig, choose_device
 from trainer.training_data import TrainingData
 
 HARD_FROM_EPOCH = 1  # mined from vectors that have seen the data once
+CONTENT_STEP, CONTENT_STEPS = 0.5, 4  # down from all that content says: to a sixteenth at least
+CONTENT_COST = 0.01  # of NDCG@20: what it may cost at most that videos nobody has met are listed
 
 
 @dataclass
@@ -151,10 +153,28 @@ class Run:
         users = model.user_vectors(self.data.validation_histories, h_ND)
         return torch.from_numpy(self.data.validation.gains(users, v_ND))
 
-    def fill_content(self) -> None:
-        """Content from the vectors as training left them; on the CPU from here on."""
+    def fill_content(self, share: float) -> None:
+        """Content from the vectors as training left them, of taste a share of it; on the CPU from now on."""
         self.towers = self.towers.to("cpu")
         fill_content(self.towers, self.data.features, self.data.histories.likes)
+        if self.towers.n_ranked:
+            quieten(self.towers, self.data.features, share)
+
+    def content_share(self) -> float:
+        """How loudly content may speak of videos nobody has met: the most that costs held-out likes next to
+        nothing. 1 where nothing is validated."""
+        if not len(self.data.validation.users) or not self.towers.n_ranked:
+            return 1.0
+        trial = replace(self, towers=copy.deepcopy(self.towers))
+        trial.fill_content(1.0)
+        ndcg = []
+        for step in range(CONTENT_STEPS + 1):
+            if step:
+                quieten(trial.towers, self.data.features, CONTENT_STEP)
+            gains = trial.val_gains()
+            ndcg.append(float(gains.mean()) if gains is not None else 0.0)
+        loud_enough = next(step for step, one in enumerate(ndcg) if one >= (1 - CONTENT_COST) * max(ndcg))
+        return float(CONTENT_STEP**loud_enough)
 
     def model(self, curve: list[EpochRecord] | None = None, seconds: float = 0.0) -> TrainedModel:
         """The model as it stands, on the CPU."""
