@@ -5,6 +5,9 @@
 -- largest inner products in the ranking coordinates, and a graph of exactly those finds them. A graph of cosines
 -- over everything links a video to what it is like: of the twenty of a list it found .75 to .85. What is like
 -- another video, on the other hand, is a question to that graph.
+--
+-- The more uneven the lengths, the worse a graph does and the fewer long videos hold all that is listed (Teflioudi,
+-- Gemulla, Mykytiuk 2015, LEMP). So a list reads the longest thousand one by one as well, in their order from a btree.
 
 create or replace function recsys.index_above() returns integer
 language sql stable set search_path = ''
@@ -39,6 +42,7 @@ begin
             ' with (ef_construction = 256)',
             videos, n_ranked
         );
+        execute format('create index on %s (%s desc)', videos, recsys.length_of('embedding', n_ranked));
     end if;
     if dimension <= widest then
         execute format(
@@ -55,19 +59,30 @@ comment on function recsys.index_videos(text) is
 'Builds the HNSW indexes of a version''s videos: inner products of the ranking coordinates, where the version says '
 'which those are (config, n_ranked), and cosines of all coordinates.';
 
+create or replace function recsys.length_of(embedding text, n_ranked integer) returns text
+language sql immutable set search_path = ''
+as $$
+    select format('extensions.vector_norm(extensions.subvector(%s, 1, %s))', embedding, n_ranked)
+$$;
+comment on function recsys.length_of(text, integer) is
+'The expression of a video''s length in the ranking coordinates: in the index and in the queries that use it.';
+
+drop function if exists recsys.approximate_order(text, extensions.vector);
+
 create or replace function recsys.approximate_order(
-    videos text, query_embedding extensions.vector
-) returns text
+    videos text, query_embedding extensions.vector, out nearest_first text, out longest_first text
+) returns record
 language sql stable set search_path = ''
 as $$
-    select case indexed.is_ranked
-        when true then format(
+    select
+        case when indexed.is_ranked then format(
             'extensions.subvector(embeddings.embedding, 1, %1$s)::extensions.halfvec(%1$s)'
             ' operator(extensions.<#>) extensions.subvector($1, 1, %1$s)::extensions.halfvec(%1$s)',
             indexed.dimension
         )
         else format('embeddings.embedding::%1$s operator(extensions.<=>) $1::%1$s', indexed.type_name)
-    end
+        end,
+        case when indexed.is_ranked then recsys.length_of('embeddings.embedding', indexed.dimension) || ' desc' end
     from (
         select
             pg_index.indexrelid,
@@ -92,4 +107,5 @@ as $$
 $$;
 comment on function recsys.approximate_order(text, extensions.vector) is
 'The order in which an index of a version''s partition finds what is nearest to a vector: the index of the ranking '
-'coordinates for a vector that lies in them, else that of all; null without an approximate index.';
+'coordinates for a vector that lies in them, with the order of the longest, else that of all; nulls without an '
+'approximate index.';

@@ -1,5 +1,6 @@
 """recommend_videos against a brute-force twin in numpy, and all its filters, fallbacks and bounds."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from serving.world import (
     fill_catalogue,
     fill_marts,
     make_world,
+    of_lengths,
     with_unequal_lengths,
 )
 from trainer import release
@@ -387,11 +389,11 @@ def large_world() -> World:
 def chosen_order(connection: Connection, query: np.ndarray) -> str | None:
     """Through which index a vector's neighbours are sought in version FIRST: 'ranked', 'cosine' or None."""
     row = connection.execute(
-        "select recsys.approximate_order('recsys.video_embeddings_' || %s, %s::real[]::vector)",
+        "select nearest_first"
+        " from recsys.approximate_order('recsys.video_embeddings_' || %s, %s::real[]::vector)",
         (FIRST, query.tolist()),
     ).fetchone()
-    assert row is not None
-    return row[0] and ("ranked" if "<#>" in row[0] else "cosine")
+    return row and ("ranked" if "<#>" in row[0] else "cosine")
 
 
 def share_found(connection: Connection, world: World, query: np.ndarray, banned: str | None = None) -> float:
@@ -420,6 +422,30 @@ def test_an_index_finds_short_and_long_videos(connection: Connection) -> None:
     for wrong in (3, 56, 65):
         with pytest.raises(psycopg.errors.DataException, match="dimensions"):
             connection.execute("select recsys.nearest(%s, %s::real[]::vector, 20)", (FIRST, [1.0] * wrong))
+
+
+def test_where_no_video_is_longer_the_graph_finds_what_is_near(connection: Connection) -> None:
+    world = make_world(n_videos=12_000, n_users=1, dim=64, seed=6)
+    items = of_lengths(world.item_vectors[:, :56], world.item_vectors[:, 56:], np.full(12_000, 0.5))
+    world = replace(world, item_vectors=items, config=world.config | {"n_ranked": 56})
+    fill_catalogue(connection, world)
+    release.write_version(connection, world.bundle(FIRST))
+    users = np.pad(items[::200, :56], ((0, 0), (0, 8)))
+    assert chosen_order(connection, users[0]) == "ranked"
+    assert np.mean([share_found(connection, world, user) for user in users]) >= 0.98
+    assert plan_of(connection, users[0]).count("Index Scan using") == 2
+
+
+def plan_of(connection: Connection, query: np.ndarray) -> str:
+    """How a vector's neighbours are sought in version FIRST."""
+    row = connection.execute(
+        "select recsys.nearest_query(%s, nearest_first, longest_first, 'true')"
+        " from recsys.approximate_order('recsys.video_embeddings_' || %s, %s::real[]::vector)",
+        (FIRST, FIRST, query.tolist()),
+    ).fetchone()
+    assert row is not None
+    text = row[0].replace("$1", f"'{query.tolist()}'::vector").replace("$4", "80")
+    return "\n".join(line for (line,) in connection.execute(f"explain {text}".encode()))
 
 
 def n_indexes(connection: Connection, bundle: release.VersionBundle) -> int:
