@@ -29,8 +29,11 @@ def copy_vectors(
     key_column: str,
     keys: Sequence[str],
     columns: dict[str, npt.NDArray[np.float32]],
+    *,
+    order: npt.NDArray[np.integer] | None = None,
 ) -> None:
-    """One row per key: the key (a uuid where the column is video_id, else text) and its vectors [N, D].
+    """One row per key: the key (a uuid where the column is video_id, else text) and its vectors [N, D], in
+    the `order` [N] given: what is read together should lie together.
 
     NaN, another dimension or a key given twice is refused by the database.
     """
@@ -40,20 +43,25 @@ def copy_vectors(
     )
     encode = _uuid if key_column == "video_id" else _text
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for block in _blocks(encode, keys, list(columns.values())):
+        for block in _blocks(encode, keys, list(columns.values()), order):
             copy.write(block)
 
 
 def _blocks(
-    encode: Callable[[str], bytes], keys: Sequence[str], matrices: Sequence[npt.NDArray[np.float32]]
+    encode: Callable[[str], bytes],
+    keys: Sequence[str],
+    matrices: Sequence[npt.NDArray[np.float32]],
+    order: npt.NDArray[np.integer] | None,
 ) -> Iterator[bytes]:
     count = struct.pack(">h", 1 + len(matrices))
     yield SIGNATURE
     for start in range(0, len(keys), BLOCK_ROWS):
-        encoded = [_fields(matrix[start : start + BLOCK_ROWS]) for matrix in matrices]
+        stop = min(start + BLOCK_ROWS, len(keys))
+        places = np.arange(start, stop) if order is None else order[start:stop]
+        encoded = [_fields(matrix[places]) for matrix in matrices]
         yield b"".join(
-            b"".join((count, encode(key), *vectors))
-            for key, *vectors in zip(keys[start : start + BLOCK_ROWS], *encoded, strict=True)
+            b"".join((count, encode(keys[place]), *vectors))
+            for place, *vectors in zip(places, *encoded, strict=True)
         )
     yield TRAILER
 

@@ -33,13 +33,14 @@ declare
     exactly constant text := 'embeddings.embedding operator(extensions.<=>) $1, embeddings.video_id';
     nearest_first text;
     longest_first text;
-    ordering text := exactly;
     filter text := 'embeddings.video_id <> all($2)' || recsys.unwanted_condition('embeddings.video_id', filters);
-    is_approximate boolean;
+    way text := 'exact';
     only_ids uuid[];
     ids uuid[];
     distances double precision[];
-    n_seen integer;
+    are_long boolean[];
+    n_listed constant bigint := case when filters.max_per_maker is null then match_count else pool end;
+    n_seen constant integer := least(cardinality(banned_ids), 600);
     n_scanned bigint;
 begin
     if match_count < 1 or to_regclass(partition) is null then
@@ -49,41 +50,52 @@ begin
         select orders.nearest_first, orders.longest_first
         into nearest_first, longest_first
         from recsys.approximate_order(partition, query_embedding) as orders;
+        way := case
+            when longest_first is not null then 'glance' when nearest_first is not null then 'graph' else 'exact'
+        end;
     end if;
-    is_approximate := nearest_first is not null;
     if recsys.is_narrowed(filters) then
         only_ids := recsys.wanted_videos(filters, few + 1);
         if cardinality(only_ids) <= few then
-            is_approximate := false;
+            way := 'exact';
             filter := filter || ' and embeddings.video_id = any($5)';
         else
             filter := filter || recsys.wanted_condition('embeddings.video_id', filters);
         end if;
     end if;
 
-    if is_approximate then
-        ordering := nearest_first;
+    if way <> 'exact' then
         -- A trained user has up to 3 % of its square length outside the ranking coordinates: of the best 30, 60, 80,
         -- 100, 200 by those alone, .948 / .985 / .988 / .989 / .993 are the true twenty.
         pool := greatest(pool, match_count + 60);
         -- go on while filters leave the list short, up to hnsw.max_scan_tuples (20,000)
         perform set_config('hnsw.iterative_scan', 'relaxed_order', true);
-        -- Wider where the user has seen much: a second round costs more than a wider first one.
-        n_seen := least(cardinality(banned_ids), 600);
-        perform set_config('hnsw.ef_search', least(1000, greatest(100, pool + n_seen))::text, true);
     end if;
-    for attempt in 1 .. 2 loop
-        execute recsys.nearest_query(version, ordering, case when is_approximate then longest_first end, filter)
-        into ids, distances
-        using query_embedding, banned_ids, filters, pool, only_ids;
+    loop
+        if way = 'glance' then
+            perform set_config('hnsw.ef_search', least(1000, greatest(40, n_listed))::text, true);
+        elsif way = 'graph' then
+            -- wider where the user has seen much: a second round costs more than a wider first one
+            perform set_config('hnsw.ef_search', least(1000, greatest(100, pool + n_seen))::text, true);
+        end if;
+        execute recsys.nearest_query(
+            version, case when way in ('glance', 'graph') then nearest_first else exactly end,
+            case when way in ('glance', 'graph') then longest_first end, filter
+        )
+        into ids, distances, are_long
+        using query_embedding, banned_ids, filters, pool, only_ids, case way when 'glance' then n_listed else pool end;
+        if way = 'glance' and false = any(are_long[:n_listed]) then
+            -- one of the others comes into the list, and where one is there may be more
+            way := 'graph';
+            continue;
+        end if;
         n_scanned := coalesce(cardinality(ids), 0);
         select thinned.ids, thinned.distances
         into ids, distances
         from recsys.thinned(ids, distances, match_count, filters.max_per_maker) as thinned;
-        exit when coalesce(cardinality(ids), 0) = match_count or not is_approximate and n_scanned < pool;
+        exit when coalesce(cardinality(ids), 0) = match_count or way = 'whole' or way = 'exact' and n_scanned < pool;
         -- Short: the scan hit its bound, the makers were too few, or videos were deleted since. Everything, exactly.
-        is_approximate := false;
-        ordering := exactly;
+        way := 'whole';
         filter := filter || ' and exists (select from public.videos where videos.id = embeddings.video_id)';
         pool := case when filters.max_per_maker is null then match_count end;
     end loop;
@@ -105,17 +117,25 @@ language sql immutable set search_path = ''
 as $$
     select format(
         $sql$
-            select array_agg(nearby.video_id), array_agg(nearby.distance)
+            select array_agg(nearby.video_id), array_agg(nearby.distance), array_agg(nearby.is_long)
             from (
-                (
-                    select embeddings.video_id, embeddings.embedding operator(extensions.<=>) $1 as distance
-                    from %1$s as embeddings
-                    -- the first column of the key, by which few videos are looked up
-                    where embeddings.model_version = %2$L and %3$s
-                    order by %4$s
-                    limit $4
-                )
-                %5$s
+                select united.video_id, united.distance, bool_or(united.is_long) as is_long
+                from (
+                    (
+                        select
+                            embeddings.video_id, false as is_long,
+                            embeddings.embedding operator(extensions.<=>) $1 as distance
+                        from %1$s as embeddings
+                        -- the first column of the key, by which few videos are looked up
+                        where embeddings.model_version = %2$L and %3$s
+                        order by %4$s
+                        limit $6
+                    )
+                    %5$s
+                ) as united
+                group by united.video_id, united.distance
+                order by united.distance, united.video_id
+                limit $4
             ) as nearby
         $sql$,
         listed.partition, version, filter, ordering,
@@ -123,9 +143,11 @@ as $$
         -- true twenty, 1000 hold .9998, where the graph found .973, and .989 four times as wide.
         case when longest_first is not null then format(
             $sql$
-                union
+                union all
                 (
-                    select embeddings.video_id, embeddings.embedding operator(extensions.<=>) $1 as distance
+                    select
+                        embeddings.video_id, true as is_long,
+                        embeddings.embedding operator(extensions.<=>) $1 as distance
                     from (
                         select embeddings.video_id, embeddings.embedding
                         from %1$s as embeddings
@@ -136,8 +158,6 @@ as $$
                     order by distance
                     limit $4
                 )
-                order by distance
-                limit $4
             $sql$,
             listed.partition, longest_first, filter
         ) end

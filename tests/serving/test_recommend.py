@@ -444,7 +444,8 @@ def plan_of(connection: Connection, query: np.ndarray) -> str:
         (FIRST, FIRST, query.tolist()),
     ).fetchone()
     assert row is not None
-    text = row[0].replace("$1", f"'{query.tolist()}'::vector").replace("$4", "80")
+    text = row[0].replace("$1", f"'{query.tolist()}'::vector")
+    text = text.replace("$4", "80").replace("$6", "20")
     return "\n".join(line for (line,) in connection.execute(f"explain {text}".encode()))
 
 
