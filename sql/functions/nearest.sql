@@ -139,8 +139,7 @@ as $$
             ) as nearby
         $sql$,
         listed.partition, version, filter, ordering,
-        -- And the longest, whatever they are near to: of 50,000 videos like the sample's 500 of them hold .980 of the
-        -- true twenty, 1000 hold .9998, where the graph found .973, and .989 four times as wide.
+        -- and the longest, whatever they are near to
         case when longest_first is not null then format(
             $sql$
                 union all
@@ -152,7 +151,6 @@ as $$
                         select embeddings.video_id, embeddings.embedding
                         from %1$s as embeddings
                         order by %2$s
-                        limit 1000
                     ) as embeddings
                     where %3$s
                     order by distance

@@ -7,7 +7,7 @@
 -- another video, on the other hand, is a question to that graph.
 --
 -- The more uneven the lengths, the worse a graph does and the fewer long videos hold all that is listed (Teflioudi,
--- Gemulla, Mykytiuk 2015, LEMP). So a list reads the longest thousand one by one as well, in their order from a btree.
+-- Gemulla, Mykytiuk 2015, LEMP). So a list reads the longest one by one as well, in their order from a btree.
 
 create or replace function recsys.index_above() returns integer
 language sql stable set search_path = ''
@@ -82,14 +82,21 @@ as $$
         )
         else format('embeddings.embedding::%1$s operator(extensions.<=>) $1::%1$s', indexed.type_name)
         end,
-        case when indexed.is_ranked then recsys.length_of('embeddings.embedding', indexed.dimension) || ' desc' end
+        -- Of 50,000 videos like the sample's 500 hold .980 of the true twenty, 1000 hold .9998; of 200,000 such, every
+        -- long video sixteen times among them, 1000 / 2000 / 4000 hold .923 / .982 / 1.000, at .4 ms a thousand.
+        case when indexed.is_ranked then format(
+            '%s desc limit %s', recsys.length_of('embeddings.embedding', indexed.dimension),
+            greatest(1000, indexed.n_videos / 100)
+        ) end
     from (
         select
             pg_index.indexrelid,
             pg_opclass.opcname like '%\_ip\_ops' as is_ranked,
             pg_attribute.atttypmod as dimension,
-            format_type(pg_attribute.atttypid, pg_attribute.atttypmod) as type_name
+            format_type(pg_attribute.atttypid, pg_attribute.atttypmod) as type_name,
+            partition.reltuples::bigint as n_videos
         from pg_index
+        inner join pg_class as partition on partition.oid = pg_index.indrelid
         inner join pg_class on pg_class.oid = pg_index.indexrelid
         inner join pg_am on pg_am.oid = pg_class.relam
         inner join pg_opclass on pg_opclass.oid = pg_index.indclass[0]
@@ -107,5 +114,5 @@ as $$
 $$;
 comment on function recsys.approximate_order(text, extensions.vector) is
 'The order in which an index of a version''s partition finds what is nearest to a vector: the index of the ranking '
-'coordinates for a vector that lies in them, with the order of the longest, else that of all; nulls without an '
-'approximate index.';
+'coordinates for a vector that lies in them, with the order of the longest and how many of them are read, else that of '
+'all; nulls without an approximate index.';
