@@ -59,11 +59,11 @@ class ItemTower(nn.Module):
         )
 
     def forward(self, features: ItemFeatures) -> tuple[torch.Tensor, torch.Tensor]:
-        """(v [N, D] of unit length, h [N, D]). In training without content, which is fitted when that is over."""
+        """(v [N, D] of unit length, h [N, D])."""
         ids = features.id_index
         v_ND = functional.embedding(ids, self.id_embedding_ID, sparse=self.sparse)
         h_ND = functional.embedding(ids, self.id_history_ID, sparse=self.sparse)
-        if self.has_content and not self.training:
+        if self.has_content:
             content_v_ND, content_h_ND = self.content(features).chunk(2, dim=1)
             v_ND, h_ND = v_ND + content_v_ND, h_ND + content_h_ND
         return fill(v_ND, self.n_ranked), h_ND

@@ -84,8 +84,11 @@ begin
         )
         into ids, distances, are_long
         using query_embedding, banned_ids, filters, pool, only_ids, case way when 'glance' then n_listed else pool end;
-        if way = 'glance' and false = any(are_long[:n_listed]) then
-            -- one of the others comes into the list, and where one is there may be more
+        if
+            way = 'glance'
+            and cardinality(array_positions(are_long[:n_listed], false)) > greatest(n_listed / 10, 1)
+        then
+            -- Some others come into the list, and where they are there are more; of few a glance misses next to none.
             way := 'graph';
             continue;
         end if;

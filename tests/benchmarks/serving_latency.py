@@ -1,8 +1,10 @@
 """How long publishing takes and how quickly lists come, from a server of its own on this machine.
 
-    python tests/benchmarks/serving_latency.py --videos 50000 --users 100000 [--seconds 0]
+    python tests/benchmarks/serving_latency.py --videos 50000 --users 100000 [--seconds 0] [--copies-of URL]
 
-With 0 seconds only publishing is timed, and what the index finds.
+With 0 seconds only publishing is timed, and what the index finds. With the URL of a database (the demo's:
+`python -m trainer db url --with-password`) the version is made of the one that serves there, see
+serving_copies.py.
 
 The server is the one of `db start`, with its settings, in a temporary folder.
 
@@ -17,7 +19,7 @@ import multiprocessing
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,11 +27,12 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from serving_copies import copied, read_original
 from serving_rivals import measure_faiss, measure_rest
 
 from serving.world import MARTS, app_user, of_lengths, unequal_lengths
 from trainer import migrations, release, server
-from trainer.database import Address, Connection, connect, open_connection
+from trainer.database import Address, Connection, address, connect, open_connection
 from trainer.ports import free_port
 from trainer.warm_start import ranking_dim
 
@@ -75,8 +78,19 @@ def make_catalogue(connection: Connection, video_ids: list[str]) -> None:
         )
 
 
-def make_decisions(connection: Connection, video_ids: list[str], cluster_N: np.ndarray) -> None:
-    """Users who like two or three clusters; in the app's table and, as dbt leaves it, in the marts."""
+def cluster_events(cluster_N: np.ndarray) -> Iterator[tuple[int, int, int]]:
+    """(user, video, label) of users who like two or three clusters."""
+    rng = np.random.default_rng(1)
+    for user in range(ACTIVE_USERS):
+        liked = np.flatnonzero(np.isin(cluster_N, rng.integers(0, CLUSTERS, 3)))
+        for video in rng.choice(liked, min(int(rng.integers(20, 160)), len(liked)), replace=False):
+            yield user, int(video), int(rng.random() < 0.8)
+
+
+def make_decisions(
+    connection: Connection, video_ids: list[str], events: Iterable[tuple[int, int, int]]
+) -> None:
+    """In the app's table and, as dbt leaves it, in the marts."""
     rng = np.random.default_rng(1)
     with (
         connection.cursor() as cursor,
@@ -84,12 +98,9 @@ def make_decisions(connection: Connection, video_ids: list[str], cluster_N: np.n
             "copy public.user_video_decisions (user_id, video_id, decision_type, created_at) from stdin"
         ) as copy,
     ):
-        for user in range(ACTIVE_USERS):
-            liked = np.flatnonzero(np.isin(cluster_N, rng.integers(0, CLUSTERS, 3)))
-            for video in rng.choice(liked, min(int(rng.integers(20, 160)), len(liked)), replace=False):
-                decision = "like" if rng.random() < 0.8 else "nope"
-                day = f"2026-{rng.integers(1, 10):02}-{rng.integers(1, 28):02}"
-                copy.write_row((app_user(user), video_ids[video], decision, day))
+        for user, video, label in events:
+            day = f"2026-{rng.integers(1, 10):02}-{rng.integers(1, 28):02}"
+            copy.write_row((app_user(user), video_ids[video], "like" if label else "nope", day))
     connection.execute("""
         insert into marts.fct_interactions
             (user_key, video_id, label, source, occurred_at, split, is_seen_only)
@@ -222,18 +233,23 @@ def main() -> None:
     parser.add_argument("--dim", type=int, default=256)
     parser.add_argument("--seconds", type=float, default=4, help="of asking per figure; 0: none")
     parser.add_argument("--postgres", type=int, default=18, help="16 or 18")
+    parser.add_argument("--copies-of", metavar="URL", help="a database whose version to make this one of")
     options = parser.parse_args()
     rng = np.random.default_rng(0)
     video_ids = sorted(str(uuid.UUID(bytes=rng.bytes(16))) for _ in range(options.videos))
     cluster_N = rng.integers(0, CLUSTERS, options.videos)
+    original = read_original(address(options.copies_of), ACTIVE_USERS) if options.copies_of else None
     with own_server(options.postgres) as where:
         migrations.migrate(where)
         with connect(where, autocommit=True) as connection:
             make_catalogue(connection, video_ids)
-            make_decisions(connection, video_ids, cluster_N)
+            make_decisions(connection, video_ids, original.events if original else cluster_events(cluster_N))
             connection.execute("vacuum analyze")
-            bundle = make_bundle(video_ids, cluster_N, options.users, options.dim)
-            size = f"{options.videos:,} videos and {options.users:,} users x {options.dim}"
+            if original:
+                bundle = copied(original, video_ids, options.users)
+            else:
+                bundle = make_bundle(video_ids, cluster_N, options.users, options.dim)
+            size = f"{options.videos:,} videos and {options.users:,} users x {bundle.embedding_dim}"
             timed(f"write_version, {size}, with index", lambda: release.write_version(connection, bundle))
             timed("promote", lambda: release.promote(connection, bundle.version, force=True))
             timed("refresh of 2,000 changed users", lambda: _refresh_all(connection))
