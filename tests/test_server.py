@@ -291,6 +291,30 @@ def test_an_ordinary_user_starts_it_and_root_can_stop_it(
     assert "has stopped" in server.stop(data)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes accounts")
+def test_processes_that_make_the_account_at_the_same_time(scratch: Path) -> None:
+    """Two workers of pytest on a new machine do."""
+    name = f"martello{os.getpid()}"
+    program = (
+        "import sys; from trainer import server; server.ACCOUNT = sys.argv[1]; print(flush=True); input();"
+        " print(server._account_of(server.Path(sys.argv[2])))"
+    )
+    words = [sys.executable, "-c", program, name, str(scratch / "data")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    processes = [subprocess.Popen(words, **pipes) for _ in range(6)]
+    try:
+        for process in processes:
+            process.stdout.readline()
+        for process in processes:
+            process.stdin.write("\n")
+            process.stdin.flush()
+        made = {process.communicate()[0].strip() for process in processes}
+        account = pwd.getpwnam(name)
+        assert made == {str((account.pw_uid, account.pw_gid))}
+    finally:
+        subprocess.run(["userdel", name], check=True, capture_output=True)
+
+
 def test_ctrl_c_does_not_reach_it(running: tuple[Path, server.Server]) -> None:
     """A terminal interrupts its whole process group; the server is in one of its own."""
     assert os.getpgid(postmaster(running[0]).pid) != os.getpgid(0)

@@ -1,6 +1,7 @@
 """The embedded Postgres: started where nothing listens, shared by every tool, stopped when told to."""
 
 import contextlib
+import fcntl
 import os
 import pwd
 import shutil
@@ -175,8 +176,11 @@ def _account_of(folder: Path) -> tuple[int, int]:
     if folder.exists() and folder.stat().st_uid != 0:
         return folder.stat().st_uid, folder.stat().st_gid
     try:
-        if ACCOUNT not in (entry.pw_name for entry in pwd.getpwall()):
-            subprocess.run(["useradd", "--system", ACCOUNT], check=True, capture_output=True)
+        with Path("/etc/passwd").open() as accounts:
+            # useradd beside useradd leaves one with a number that is gone again: two workers, a new machine
+            fcntl.flock(accounts, fcntl.LOCK_EX)
+            if ACCOUNT not in (entry.pw_name for entry in pwd.getpwall()):
+                subprocess.run(["useradd", "--system", ACCOUNT], check=True, capture_output=True)
         entry = pwd.getpwnam(ACCOUNT)
     except (OSError, subprocess.CalledProcessError, KeyError):
         raise ServerError(

@@ -80,8 +80,13 @@ def _catalogue(folder: Path, item_ids: np.ndarray, content: bool) -> Catalogue:
     items = pd.read_csv(folder / "items.csv.gz").set_index("item_id").reindex(item_ids)
     n = len(item_ids)
     none: list[str | None] = [None] * n
-    text = lambda column: [v if isinstance(v, str) and content else None for v in items[column]]  # noqa: E731
-    many = lambda column: [v.split("|") if isinstance(v, str) and content else [] for v in items[column]]  # noqa: E731
+
+    def text(column: str) -> list[str | None]:
+        return [value if isinstance(value, str) and content else None for value in items[column]]
+
+    def many(column: str) -> list[list[str]]:
+        return [value.split("|") if value else [] for value in text(column)]
+
     year = pd.to_numeric(items.release_date.astype(str).str[:4], errors="coerce").to_numpy(np.float64)
     zeros = np.zeros(n)
     return Catalogue(

@@ -21,7 +21,9 @@ from serving.world import (
 )
 from trainer import release
 from trainer.database import Connection
+from trainer.settings import resource
 
+LONGEST_FIRST = resource("sql") / "migrations" / "20261120092400_longest_first.sql"
 USER = app_user(0)
 KEY = f"app:{USER}"
 Row = tuple[int, str, float, str, str | None]
@@ -430,9 +432,21 @@ def test_where_no_video_is_longer_the_graph_finds_what_is_near(connection: Conne
     world = replace(world, item_vectors=items, config=world.config | {"n_ranked": 56})
     fill_catalogue(connection, world)
     release.write_version(connection, world.bundle(FIRST))
-    users = np.pad(items[::200, :56], ((0, 0), (0, 8)))
+    users = np.pad(np.random.default_rng(6).normal(size=(60, 56)), ((0, 0), (0, 8)))
     assert chosen_order(connection, users[0]) == "ranked"
     assert np.mean([share_found(connection, world, user) for user in users]) >= 0.98
+    assert plan_of(connection, users[0]).count("Index Scan using") == 2
+    # a version of before that index has it from the migration
+    row = connection.execute(
+        "select schemaname || '.' || indexname from pg_indexes"
+        " where indexdef like '%%vector_norm%%' and tablename = 'video_embeddings_' || %s",
+        (FIRST,),
+    ).fetchone()
+    assert row is not None
+    connection.execute(f"drop index {row[0]}".encode())
+    assert plan_of(connection, users[0]).count("Index Scan using") == 1
+    connection.execute(LONGEST_FIRST.read_bytes())
+    connection.execute("analyze recsys.video_embeddings")
     assert plan_of(connection, users[0]).count("Index Scan using") == 2
 
 
