@@ -239,3 +239,14 @@ def test_recency_halves() -> None:
     assert pairs.items.tolist() == [1, 0, 2]  # newest first, unknown last
     assert pairs.weights.tolist() == pytest.approx([1.0, 0.5, 1.0])
     assert pairs_of(rows, 1, 2, HistoryConfig().half_life_days).items.tolist() == [1, 0]
+
+
+def test_recency_goes_by_place_too() -> None:
+    rows = interactions(
+        [(0, 0, 1, 0), (0, 1, 1, 0), (0, 2, 1, 0), (1, 2, 1, 0)], [0.0, 86_400.0 * 10, 1.0, 5.0]
+    )
+    pairs = pairs_of(rows, 2, recency_power=0.5)
+    assert pairs.items.tolist() == [1, 2, 0, 2]  # a user's newest is at place 1
+    assert pairs.weights.tolist() == pytest.approx([1.0, 2**-0.5, 3**-0.5, 1.0])
+    both = pairs_of(rows, 2, 2, 10.0, 0.5)
+    assert both.weights.tolist() == pytest.approx([1.0, 2**-0.5 * 0.5 ** (1 - 1 / 864_000), 1.0])

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from trainer.start_maker import Chosen, StartMaker
 from trainer.validation import Validation
-from trainer.warm_start import Dials
 
 # Of users and videos. The first was the best of 0 to .5 on both sets (NDCG@20 of the regression alone, to no
 # scaling: movielens .2914 to .2865, movietweetings .1746 to .1692). The second is the symmetric normalisation
@@ -29,12 +28,13 @@ POPULARITY_HALF_LIVES = (None, 180.0, 30.0, 7.0)  # days
 # .1333 to .1343 on movielens, last; the popularity that goes with it is the same or three times as much.
 SUM_POPULARITIES = (1.0, 3.0)
 HISTORY_HALF_LIVES = (1000.0, 365.0, 120.0, 30.0)  # days
+RECENCY_POWERS = (0.3, 0.5, 0.7)
 
 
 def choose_dials(maker: StartMaker, validation: Validation) -> Chosen:
     """The best of each dial on the validation, in turn; the defaults where there is nothing to
     validate on."""
-    best = Chosen(Dials(), maker.history.half_life_days, maker.history.pooling_exponent)
+    best = Chosen.before(maker.history)
     if not len(validation.users):
         return best
     best = _best(maker, [moved(best, factor_share=0.0, penalty=p) for p in PENALTIES], validation)
@@ -50,6 +50,8 @@ def choose_dials(maker: StartMaker, validation: Validation) -> Chosen:
     tries = [moved(summed, popularity=popularity * factor) for factor in SUM_POPULARITIES]
     best = _best(maker, [best, *tries], validation)
     if maker.has_times:
+        tries = [replace(best, recency_power=power) for power in RECENCY_POWERS]
+        best = _best(maker, [best, *tries], validation)
         tries = [replace(best, half_life_days=days) for days in HISTORY_HALF_LIVES]
         best = _best(maker, [best, *tries], validation)
     return best

@@ -1,8 +1,8 @@
 """What a user liked and disliked, as arrays: the input of the user tower.
 
 The same sums are written three times, here, in ONNX and in SQL; the arithmetic is the contract:
-likes newest first (video_id breaks ties), at most `max_likes`, weight 0.5 ** (days behind the newest /
-half life).
+likes newest first (video_id breaks ties), at most `max_likes`, weight place ** -recency_power *
+0.5 ** (days behind the newest / half life), the newest being at place 1.
 """
 
 from collections.abc import Callable
@@ -30,6 +30,8 @@ class HistoryConfig:
     pooling_exponent: float = 0.5
     """Σ w h / (Σ w) ** exponent: 0 a sum, 1 a mean."""
     half_life_days: float | None = None
+    recency_power: float = 0.0
+    """0: the order of likes says nothing; .5: the newest weighs as much as the second and third together."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,13 @@ def _known(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return values[~np.isnan(values)]
 
 
-def pairs_of(rows: Interactions, n_users: int, most: int, half_life_days: float | None) -> Pairs:
+def pairs_of(
+    rows: Interactions,
+    n_users: int,
+    most: int = 1 << 30,
+    half_life_days: float | None = None,
+    recency_power: float = 0.0,
+) -> Pairs:
     """Each user's rows newest first, times unknown last, item index breaking ties; at most `most` of them."""
     age = np.nan_to_num(-rows.occurred_at, nan=np.inf)
     order = np.lexsort((rows.item_index, age, rows.user_index))
@@ -165,9 +173,9 @@ def pairs_of(rows: Interactions, n_users: int, most: int, half_life_days: float 
     users = rows.user_index[order]
     items, times = rows.item_index[order].astype(np.int64), rows.occurred_at[order]
     newest = np.repeat(times[starts[:-1][counts > 0]], counts[counts > 0])
-    weights = recency_weights(times, newest, half_life_days)
-    kept = np.arange(len(order)) - starts[:-1][users] < most
-    return Pairs(starts, items, weights).keep(kept)
+    place = np.arange(len(order)) - starts[:-1][users] + 1
+    weights = recency_weights(times, newest, half_life_days) * place_weights(place, recency_power)
+    return Pairs(starts, items, weights).keep(place <= most)
 
 
 def recency_weights(
@@ -178,6 +186,12 @@ def recency_weights(
         return np.ones(len(times), np.float32)
     days = np.nan_to_num((newest - times) / SECONDS_PER_DAY, nan=0.0)
     return (0.5 ** (days / half_life_days)).astype(np.float32)
+
+
+def place_weights(place: npt.NDArray[np.integer], power: float) -> Floats:
+    """place ** -power, the newest like being at place 1."""
+    weights: Floats = (place.astype(np.float64) ** -power).astype(np.float32)
+    return weights
 
 
 def history_rows(mart: Mart, which: Literal["train", "published"]) -> npt.NDArray[np.bool_]:
@@ -201,10 +215,7 @@ def build_histories(
     tenth)."""
     allowed = history_rows(mart, which) if mask is None else history_rows(mart, which) & mask
     rows, n_users = mart.interactions, len(mart.user_keys)
-    likes = pairs_of(
-        rows.where(allowed & (rows.label == LIKE)), n_users, config.max_likes, config.half_life_days
-    )
-    dislikes = pairs_of(
-        rows.where(allowed & (rows.label == DISLIKE)), n_users, config.max_dislikes, config.half_life_days
-    )
+    recency = config.half_life_days, config.recency_power
+    likes = pairs_of(rows.where(allowed & (rows.label == LIKE)), n_users, config.max_likes, *recency)
+    dislikes = pairs_of(rows.where(allowed & (rows.label == DISLIKE)), n_users, config.max_dislikes, *recency)
     return Histories(likes, dislikes, aggregates.compute(likes, dislikes))

@@ -40,12 +40,20 @@ SEEN_SHARE, DISLIKE_SHARE = 0.5, 0.3
 @dataclass(frozen=True)
 class Chosen:
     """The dials of the closed form, how far back a history looks, by what power of its length its sum is
-    divided, and what share of its content a video nobody has met is believed (training_run.py)."""
+    divided, what share of its content a video nobody has met is believed (training_run.py), and by what power
+    of its place a like weighs less than the newest."""
 
     dials: Dials
     half_life_days: float | None
     pooling_exponent: float
     content_share: float = 1.0
+    recency_power: float = 0.0
+
+    @classmethod
+    def before(cls, history: HistoryConfig) -> "Chosen":
+        """Nothing chosen yet: the default dials, the history as it stands."""
+        recency = history.half_life_days, history.pooling_exponent
+        return cls(Dials(), *recency, recency_power=history.recency_power)
 
     @classmethod
     def from_plain(cls, content: Mapping[str, Any]) -> "Chosen":
@@ -56,7 +64,12 @@ class Chosen:
 
     def history(self, history: HistoryConfig) -> HistoryConfig:
         """The history with what was chosen."""
-        return replace(history, half_life_days=self.half_life_days, pooling_exponent=self.pooling_exponent)
+        return replace(
+            history,
+            half_life_days=self.half_life_days,
+            pooling_exponent=self.pooling_exponent,
+            recency_power=self.recency_power,
+        )
 
 
 class StartMaker:
@@ -70,10 +83,10 @@ class StartMaker:
         rows = mart.interactions
         self.likes = rows.where(mask & (rows.label == LIKE))
         self.has_times = len(self.likes) > 0 and bool((~np.isnan(self.likes.occurred_at)).mean() > 0.5)
-        self.pooling = self._pooling(None, history.pooling_exponent)
+        self.pooling = self._pooling(replace(history, half_life_days=None, recency_power=0.0))
         entries = np.ones(len(self.likes), np.float32), (self.likes.user_index, self.likes.item_index)
         self.matrix = sp.csr_matrix(entries, shape=self.pooling.shape)
-        self._validated: dict[tuple[float | None, float], sp.csr_matrix] = {}
+        self._validated: dict[HistoryConfig, sp.csr_matrix] = {}
         self._kept: dict[str, tuple[object, Part]] = {}  # tries go on from the latest
         self._spectra: dict[tuple[float, float], Spectrum] = {}
 
@@ -87,10 +100,10 @@ class StartMaker:
             start = self._start(chosen.dials, TRIAL_ITERATIONS)
         except TrainingError:
             return 0.0
-        key = chosen.half_life_days, chosen.pooling_exponent
-        pooling = self._validated.get(key)
+        history = chosen.history(self.history)
+        pooling = self._validated.get(history)
         if pooling is None:
-            pooling = self._validated[key] = self._pooling(*key)[validation.users]
+            pooling = self._validated[history] = self._pooling(history)[validation.users]
         return validation.ndcg(np.asarray(pooling @ start.history) + start.bias, start.embedding)
 
     def _start(self, dials: Dials, iterations: int) -> Start:
@@ -137,11 +150,12 @@ class StartMaker:
             self._kept[name] = key, make()
         return self._kept[name][1]
 
-    def _pooling(self, half_life_days: float | None, exponent: float) -> sp.csr_matrix:
+    def _pooling(self, history: HistoryConfig) -> sp.csr_matrix:
         """Users x videos: how much each like weighs in its user's pooled history."""
-        pairs = pairs_of(self.likes, len(self.mart.user_keys), self.history.max_likes, half_life_days)
+        recency = history.half_life_days, history.recency_power
+        pairs = pairs_of(self.likes, len(self.mart.user_keys), history.max_likes, *recency)
         mass = np.bincount(pairs.rows, pairs.weights, minlength=len(pairs))
-        weights = pairs.weights / np.maximum(mass, 1e-6)[pairs.rows] ** exponent
+        weights = pairs.weights / np.maximum(mass, 1e-6)[pairs.rows] ** history.pooling_exponent
         shape = len(pairs), len(self.mart.catalogue)
         return sp.csr_matrix((weights.astype(np.float32), pairs.items, pairs.starts), shape=shape)
 

@@ -13,7 +13,7 @@ from trainer.towers import TwoTowers
 from trainer.training_config import TrainingConfig
 from trainer.training_data import TrainingData
 from trainer.validation import Validation
-from trainer.warm_start import Dials, Start, random_start
+from trainer.warm_start import Start, random_start
 
 
 def start_towers(
@@ -54,8 +54,8 @@ def choose_start(
 ) -> tuple[Start, Chosen]:
     """The start of a training and its dials: given, or the best on the validation."""
     if config.start == "random":
-        plain = Chosen(Dials(), config.history.half_life_days, config.history.pooling_exponent)
-        return random_start(len(mart.catalogue), config.embedding_dim, config.seed), plain
+        start = random_start(len(mart.catalogue), config.embedding_dim, config.seed)
+        return start, Chosen.before(config.history)
     maker = StartMaker(mart, mask, config.history, config.embedding_dim, config.seed)
     chosen = chosen or choose_dials(maker, validation)
     return maker.start(chosen.dials), chosen

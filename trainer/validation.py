@@ -35,8 +35,8 @@ class Validation:
         """Relevant: likes among `held`, of users with a row in `mask`; seen: the rows of `mask`, and what
         was seen without a label."""
         rows, n_users = mart.interactions, len(mart.user_keys)
-        relevant = pairs_of(rows.where(held & (rows.label == LIKE)), n_users, 1 << 30, None)
-        seen = pairs_of(rows.where(mask | (rows.label == SEEN_ONLY)), n_users, 1 << 30, None)
+        relevant = pairs_of(rows.where(held & (rows.label == LIKE)), n_users)
+        seen = pairs_of(rows.where(mask | (rows.label == SEEN_ONLY)), n_users)
         users = np.flatnonzero((np.diff(relevant.starts) > 0) & (np.diff(seen.starts) > 0))
         if len(users) > MOST_USERS:
             users = np.sort(np.random.default_rng(seed).choice(users, MOST_USERS, replace=False))

@@ -1,7 +1,8 @@
 -- The user tower as arithmetic: the vector PyTorch and ONNX compute, from rows, to within 1e-4.
 --
 --   p = Σ w_i h_i / (Σ w_i) ^ pooling_exponent over the newest likes, q the same over dislikes,
---   w_i = 0.5 ^ (days before the newest one / half_life_days), x = [p; q; aggregates],
+--   w_i = place ^ -recency_power * 0.5 ^ (days before the newest one / half_life_days), place 1 the newest,
+--   x = [p; q; aggregates],
 --   u = normalise(S x + s0 + O relu(H x + h0))
 
 create or replace function recsys.scaled(v extensions.vector, factor double precision) returns extensions.vector
@@ -33,7 +34,8 @@ begin
         (registry.config #>> '{history,max_likes}')::bigint as max_likes,
         (registry.config #>> '{history,max_dislikes}')::bigint as max_dislikes,
         coalesce((registry.config #>> '{history,pooling_exponent}')::double precision, 1) as exponent,
-        (registry.config #>> '{history,half_life_days}')::double precision as half_life_days
+        (registry.config #>> '{history,half_life_days}')::double precision as half_life_days,
+        coalesce((registry.config #>> '{history,recency_power}')::double precision, 0) as recency_power
     into model
     from recsys.embedding_model_versions as registry
     where registry.version = tower_history.version;
@@ -58,7 +60,7 @@ begin
             event.label,
             event.place,
             embeddings.history_embedding,
-            case
+            power(event.place::double precision, -model.recency_power) * case
                 when event.occurred_at is null or model.half_life_days is null then 1
                 else power(
                     0.5::double precision,

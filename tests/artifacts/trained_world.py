@@ -88,8 +88,8 @@ def mart(videos: Catalogue | None = None, *, seed: int = 0) -> Mart:
 
 def train(world: Mart, **dials: Any) -> TrainedModel:
     """Towers after one epoch: real weights in every layer."""
-    # a half life, and fewer likes than most people have: both have to be the same everywhere
-    history = HistoryConfig(max_likes=10, half_life_days=90.0)
+    # a half life, weights by place, and fewer likes than most people have: all have to be the same everywhere
+    history = HistoryConfig(max_likes=10, half_life_days=90.0, recency_power=0.4)
     settings = {"embedding_dim": 32, "epochs": 1, "refit": False, "hidden_units": 16, "history": history}
     return fit(world, TrainingConfig(**{**settings, **dials}))
 

@@ -107,14 +107,14 @@ def videos(mart: Mart, model: TrainedModel, hidden: np.ndarray, most_users: int)
     """The three tables about withheld videos."""
     rows, n_users = mart.interactions, len(mart.user_keys)
     test = rows.where((rows.split == TEST) & (rows.label == LIKE))
-    cold = pairs_of(test.where(hidden[test.item_index]), n_users, 10**9, None)
-    everything = pairs_of(test, n_users, 10**9, None)
+    cold = pairs_of(test.where(hidden[test.item_index]), n_users)
+    everything = pairs_of(test, n_users)
     histories = model.histories(mart, "train")
     users = np.flatnonzero((np.diff(cold.starts) > 0) & (np.diff(histories.likes.starts) > 0))
     if len(users) > most_users:
         users = np.sort(np.random.default_rng(1).choice(users, most_users, replace=False))
     cold, everything = cold.take(users), everything.take(users)
-    seen = pairs_of(rows.where(rows.split != TEST), n_users, 10**9, None).take(users)
+    seen = pairs_of(rows.where(rows.split != TEST), n_users).take(users)
     v_ND, h_ND = model.item_vectors()
     towers = model.user_vectors(histories.take(users), h_ND) @ v_ND.T
     n_likes = np.bincount(

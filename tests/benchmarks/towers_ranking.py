@@ -46,7 +46,7 @@ def holdout(model: TrainedModel, mart: Mart, k: int = 20) -> tuple[float, float,
     relevant = pairs_of(
         rows.where((rows.split == TEST) & (rows.label == LIKE) & warm[rows.item_index]), n_users, 10**9, None
     )
-    seen = pairs_of(rows.where(rows.split != TEST), n_users, 10**9, None)
+    seen = pairs_of(rows.where(rows.split != TEST), n_users)
     users = np.flatnonzero((np.diff(relevant.starts) > 0) & (np.diff(seen.starts) > 0))
     v, h = model.item_vectors()
     u = model.user_vectors(model.histories(mart, "train").take(users), h)

@@ -21,13 +21,23 @@ def in_sql(connection: Connection, user_key: str, training_cut: bool = False) ->
 
 
 @pytest.mark.parametrize(
-    ("half_life_days", "hidden_units", "max_likes"), [(30.0, 8, 6), (None, 0, 100), (365.0, 16, 100)]
+    ("half_life_days", "recency_power", "hidden_units", "max_likes"),
+    [(30.0, 0.5, 8, 6), (None, 0.0, 0, 100), (None, 0.7, 0, 100), (365.0, 0.0, 16, 100)],
 )
 def test_equals_the_formula_for_a_thousand_users(
-    connection: Connection, half_life_days: float | None, hidden_units: int, max_likes: int
+    connection: Connection,
+    half_life_days: float | None,
+    recency_power: float,
+    hidden_units: int,
+    max_likes: int,
 ) -> None:
     world = make_world(
-        n_users=1000, half_life_days=half_life_days, hidden_units=hidden_units, max_likes=max_likes, seed=1
+        n_users=1000,
+        half_life_days=half_life_days,
+        recency_power=recency_power,
+        hidden_units=hidden_units,
+        max_likes=max_likes,
+        seed=1,
     )
     fill_catalogue(connection, world)
     fill_marts(connection, world)

@@ -98,9 +98,10 @@ class World:
     def _pool(self, rows: list[tuple[float, str, int]]) -> np.ndarray:
         pooled, mass = np.zeros(self.dim), 0.0
         half_life = self.config["history"]["half_life_days"]
-        for day, _, video in rows:
+        power = self.config["history"]["recency_power"]
+        for place, (day, _, video) in enumerate(rows, 1):
             known = half_life is not None and np.isfinite(day)
-            weight = 0.5 ** ((rows[0][0] - day) / half_life) if known else 1.0
+            weight = (0.5 ** ((rows[0][0] - day) / half_life) if known else 1.0) * place**-power
             pooled += weight * self.history_vectors[video].astype(float)
             mass += weight
         return pooled / mass ** self.config["history"]["pooling_exponent"] if mass else pooled
@@ -157,6 +158,7 @@ def make_world(
     dim: int = 16,
     hidden_units: int = 8,
     half_life_days: float | None = 30.0,
+    recency_power: float = 0.4,
     events_per_user: int = 12,
     max_likes: int = 8,
     seed: int = 0,
@@ -197,6 +199,7 @@ def make_world(
                 "max_dislikes": 3,
                 "pooling_exponent": 0.5,
                 "half_life_days": half_life_days,
+                "recency_power": recency_power,
             },
             "aggregates": [{"name": name, "mean": 0.5 + k, "std": 2.0 + k} for k, name in enumerate(names)],
             "hidden_units": hidden_units,
