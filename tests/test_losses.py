@@ -51,7 +51,7 @@ def test_sampled_sum_stands_for_the_catalogue(mixture: dict[str, float]) -> None
     starts = np.array([0, 3])
     pairs = Pairs(starts, np.array([1, 4, 7]), np.ones(3, np.float32))
     nothing = Pairs(np.array([0, 0]), np.array([], np.int64), np.array([], np.float32))
-    batch = Batch(np.array([0]), nothing, nothing, nothing, nothing)
+    batch = Batch(np.array([0]), nothing, nothing, nothing, nothing, nothing)
     sampler = Sampler(mixture, 20, popularity, pairs)
     draws = [sampler.draw(batch, rng) for _ in range(4000)]
     sums = [np.exp(scores[d.items] + d.log_weights).sum() for d in draws]

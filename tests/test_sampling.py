@@ -4,12 +4,14 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import torch
 
 from trainer.errors import UsageError
 from trainer.hard_negatives import mine
 from trainer.histories import Histories, Pairs
 from trainer.losses import NEVER
-from trainer.sampling import Batch, Sampler, batches, parse_mixture, user_groups
+from trainer.sampling import Batch, Sampler, batches, parse_mixture, user_groups, whole_catalogue
+from trainer.step import block_of
 
 
 def ragged(*lists: list[int]) -> Pairs:
@@ -20,11 +22,12 @@ def ragged(*lists: list[int]) -> Pairs:
 
 LIKES = ragged([0, 1, 2, 3, 4], [5], [], [2, 6])
 DISLIKES = ragged([9], [], [], [8])
+SEEN = ragged([7], [], [3], [])
 
 
 def epoch_of(likes_per_batch: int, held_out: tuple[float, float], seed: int) -> Iterator[Batch]:
     rng = np.random.default_rng(seed)
-    histories = Histories(LIKES, DISLIKES, np.zeros((4, 0), np.float32))
+    histories = Histories(LIKES, DISLIKES, SEEN, np.zeros((4, 0), np.float32))
     return batches(histories, user_groups(LIKES, likes_per_batch, rng), held_out, rng)
 
 
@@ -36,6 +39,15 @@ def test_a_target_is_never_in_its_own_history() -> None:
             assert not inputs & targets
             assert inputs | targets == set(zip(batch.known.rows, batch.known.items, strict=True))
             assert (np.diff(batch.targets.starts) >= 1).all()
+
+
+def test_what_was_only_seen_is_input_and_never_a_negative() -> None:
+    batch = next(epoch_of(100, (0.5, 0.5), 0))
+    user = int(np.flatnonzero(batch.users == 0)[0])
+    assert batch.seen.take(np.array([user])).items.tolist() == [7]
+    block = block_of(torch.zeros(len(batch.users), 10), batch, whole_catalogue(10), 10, dislike_weight=2.0)
+    assert block.log_weights[user, 7] == NEVER
+    assert (block.log_weights[:, 7] == NEVER).sum() == 1
 
 
 def test_an_epoch_shows_every_user_with_a_like_once() -> None:

@@ -10,7 +10,7 @@ import torch
 from towers_world import catalogue, checkerboard, interactions
 from trainer.errors import MartError, ModelMismatchError, TrainingError, UsageError
 from trainer.held_out import held_out_rows, holdout_shape
-from trainer.histories import Histories, HistoryConfig, Pairs, pairs_of
+from trainer.histories import AggregateTable, Histories, HistoryConfig, Pairs, build_histories, pairs_of
 from trainer.mart import LIKE, TEST, TRAIN, Mart, make_mart
 from trainer.start_maker import Chosen
 from trainer.trained import TrainedModel, load_model
@@ -209,7 +209,7 @@ def test_a_user_of_a_hundred_thousand_likes_trains_beside_the_others() -> None:
 
 def test_a_user_without_likes_has_a_vector(model: TrainedModel) -> None:
     none = Pairs(np.array([0, 0]), np.array([], np.int64), np.array([], np.float32))
-    histories = Histories(none, none, model.aggregates.compute(none, none))
+    histories = Histories(none, none, none, model.aggregates.compute(none, none))
     assert np.allclose(np.linalg.norm(model.user_vectors(histories), axis=1), 1, atol=1e-5)
 
 
@@ -239,6 +239,45 @@ def test_recency_halves() -> None:
     assert pairs.items.tolist() == [1, 0, 2]  # newest first, unknown last
     assert pairs.weights.tolist() == pytest.approx([1.0, 0.5, 1.0])
     assert pairs_of(rows, 1, 2, HistoryConfig().half_life_days).items.tolist() == [1, 0]
+
+
+def test_what_was_only_seen_joins_the_likes_of_who_has_some() -> None:
+    """User 0 likes 0 and saw 3 and 4, user 1 saw 3 alone, user 2 likes 5."""
+    rows = interactions(
+        [(0, 0, 1, 0), (0, 1, 0, 0), (0, 3, -1, -1), (0, 4, -1, -1), (1, 3, -1, -1), (2, 5, 1, 0)],
+        [9.0, 8.0, 2.0, 3.0, 4.0, 5.0],
+    )
+    world = make_mart(catalogue(6), [f"review:{user}" for user in range(3)], rows)
+    nothing = AggregateTable([], np.zeros((6, 0)))
+    found = build_histories(world, "train", HistoryConfig(seen_weight=0.3, recency_power=1.0), nothing)
+    assert found.heard.starts.tolist() == [0, 3, 3, 4]
+    assert found.heard.items.tolist() == [0, 4, 3, 5]
+    assert found.heard.weights.tolist() == pytest.approx([1.0, 0.3, 0.15, 1.0])  # places of their own
+    assert not len(build_histories(world, "train", HistoryConfig(), nothing).seen.items)
+
+
+def test_what_was_only_seen_speaks_where_the_split_took_rows_at_random_and_is_ours() -> None:
+    """A user's likes are of a kind or of any, half and half; what they saw is all of the kind."""
+
+    def seen_weight(*, from_file: bool, last: bool) -> float:
+        rng = np.random.default_rng(0)
+        rows, times = [], []
+        for user in range(200):
+            own, anything = rng.permutation(np.arange(user % 4, 40, 4)), rng.permutation(40)
+            likes = dict.fromkeys([*own[:2], *anything[:2]])
+            rows += [(user, item, 1, TRAIN) for item in likes]
+            rest = [item for item in own[2:] if item not in likes]
+            rows += [(user, rest[0], 1, TEST), *((user, item, -1, -1) for item in rest[1:])]
+            days = rng.permutation(100)[: len(rows) - len(times)].astype(float)
+            days[len(likes)] = 1000.0 if last else days[len(likes)]
+            times += days.tolist()
+        found = replace(interactions(rows, times), is_file_split=np.full(len(rows), from_file))
+        world = make_mart(catalogue(40), [f"review:{u:03d}" for u in range(200)], found)
+        return float(fit(world, SMALL).config["start_dials"]["seen_weight"])
+
+    assert seen_weight(from_file=False, last=False) > 0
+    assert seen_weight(from_file=True, last=False) == 0
+    assert seen_weight(from_file=False, last=True) == 0
 
 
 def test_recency_goes_by_place_too() -> None:

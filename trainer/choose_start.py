@@ -29,6 +29,7 @@ POPULARITY_HALF_LIVES = (None, 180.0, 30.0, 7.0)  # days
 SUM_POPULARITIES = (1.0, 3.0)
 HISTORY_HALF_LIVES = (1000.0, 365.0, 120.0, 30.0)  # days
 RECENCY_POWERS = (0.3, 0.5, 0.7)
+SEEN_WEIGHTS = (0.15, 0.3, 0.5)
 
 
 def choose_dials(maker: StartMaker, validation: Validation) -> Chosen:
@@ -53,6 +54,9 @@ def choose_dials(maker: StartMaker, validation: Validation) -> Chosen:
         tries = [replace(best, recency_power=power) for power in RECENCY_POWERS]
         best = _best(maker, [best, *tries], validation)
         tries = [replace(best, half_life_days=days) for days in HISTORY_HALF_LIVES]
+        best = _best(maker, [best, *tries], validation)
+    if maker.may_hear_seen:
+        tries = [replace(best, seen_weight=weight) for weight in SEEN_WEIGHTS]
         best = _best(maker, [best, *tries], validation)
     return best
 

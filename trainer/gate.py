@@ -157,7 +157,7 @@ def read_champion(connection: Connection, mart: Mart) -> Champion | None:
             torch.from_numpy(pairs.weights),
             history_config.pooling_exponent,
         )
-        for pairs in (read.likes, read.dislikes)
+        for pairs in (read.heard, read.dislikes)
     ]
     tower = _read_tower(connection, version, dim, len(aggregates))
     with torch.no_grad():

@@ -2,17 +2,18 @@
 
 The same sums are written three times, here, in ONNX and in SQL; the arithmetic is the contract:
 likes newest first (video_id breaks ties), at most `max_likes`, weight place ** -recency_power *
-0.5 ** (days behind the newest / half life), the newest being at place 1.
+0.5 ** (days behind the newest / half life), the newest being at place 1. What was only seen joins the likes
+of who has some: counted apart, each `seen_weight` times that.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from trainer.mart import DISLIKE, LIKE, TEST, TRAIN, Catalogue, Interactions, Mart
+from trainer.mart import DISLIKE, LIKE, SEEN_ONLY, TEST, TRAIN, Catalogue, Interactions, Mart
 
 SECONDS_PER_DAY = 86_400.0
 DAYS_PER_YEAR = 365.25
@@ -31,7 +32,9 @@ class HistoryConfig:
     """Σ w h / (Σ w) ** exponent: 0 a sum, 1 a mean."""
     half_life_days: float | None = None
     recency_power: float = 0.0
-    """0: the order of likes says nothing; .5: the newest weighs as much as the second and third together."""
+    """0: the order of likes says nothing; .5: the newest weighs twice what the fourth does."""
+    seen_weight: float = 0.0
+    """What a video seen without an opinion says of a taste, in likes."""
 
 
 @dataclass(frozen=True)
@@ -79,27 +82,46 @@ class Pairs:
         running = np.concatenate(([0], np.cumsum(mask)))
         return Pairs(running[self.starts], self.items[mask], self.weights[mask])
 
+    def beside(self, others: "Pairs") -> "Pairs":
+        """Each user's entries, then those of the same user in `others`."""
+        if not len(others.items):
+            return self
+        order = np.argsort(np.concatenate([self.rows, others.rows]), kind="stable")
+        items = np.concatenate([self.items, others.items])[order]
+        weights = np.concatenate([self.weights, others.weights])[order]
+        return Pairs(self.starts + others.starts, items, weights)
+
 
 @dataclass(frozen=True)
 class Histories:
-    """Per user: likes, dislikes (item indices and recency weights) and standardised aggregates [users, k]."""
+    """Per user: likes, dislikes, what was only seen (item indices and weights) and standardised aggregates
+    [users, k]."""
 
     likes: Pairs
     dislikes: Pairs
+    seen: Pairs
     aggregates: Floats
+
+    @property
+    def heard(self) -> Pairs:
+        """What speaks for a taste: p of the user tower is pooled over it."""
+        return self.likes.beside(self.seen)
 
     def __len__(self) -> int:
         return len(self.likes)
 
     def take(self, users: npt.NDArray[np.integer]) -> "Histories":
         """The histories of some users."""
-        return Histories(self.likes.take(users), self.dislikes.take(users), self.aggregates[users])
+        likes, dislikes, seen = (pairs.take(users) for pairs in (self.likes, self.dislikes, self.seen))
+        return Histories(likes, dislikes, seen, self.aggregates[users])
 
     def of_part(self, part: int, n_parts: int) -> "Histories":
         """Every n-th user's, beginning with `part`; the others stay as empty lists, so that rows keep their
         numbers."""
-        likes, dislikes = (pairs.keep(pairs.rows % n_parts == part) for pairs in (self.likes, self.dislikes))
-        return Histories(likes, dislikes, self.aggregates)
+        likes, dislikes, seen = (
+            pairs.keep(pairs.rows % n_parts == part) for pairs in (self.likes, self.dislikes, self.seen)
+        )
+        return Histories(likes, dislikes, seen, self.aggregates)
 
 
 @dataclass(frozen=True)
@@ -218,4 +240,14 @@ def build_histories(
     recency = config.half_life_days, config.recency_power
     likes = pairs_of(rows.where(allowed & (rows.label == LIKE)), n_users, config.max_likes, *recency)
     dislikes = pairs_of(rows.where(allowed & (rows.label == DISLIKE)), n_users, config.max_dislikes, *recency)
-    return Histories(likes, dislikes, aggregates.compute(likes, dislikes))
+    seen = seen_pairs(rows, likes, config)
+    return Histories(likes, dislikes, seen, aggregates.compute(likes, dislikes))
+
+
+def seen_pairs(rows: Interactions, likes: Pairs, config: HistoryConfig) -> Pairs:
+    """What users with a like saw without an opinion, weighted; nothing where that says nothing."""
+    has_like = np.diff(likes.starts) > 0
+    wanted = (rows.label == SEEN_ONLY) & has_like[rows.user_index] & (config.seen_weight > 0)
+    recency = config.half_life_days, config.recency_power
+    pairs = pairs_of(rows.where(wanted), len(likes), config.max_likes, *recency)
+    return replace(pairs, weights=pairs.weights * np.float32(config.seen_weight))

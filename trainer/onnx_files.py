@@ -93,7 +93,8 @@ def _user_file(path: Path, subject: Subject, limit_bytes: int) -> dict[str, obje
     session = _saved(graph, path, subject, limit_bytes)
     parity = check_users(session, model, histories)
     first = histories.take(np.array([0]))
-    short = Histories(_newest(first.likes, 2), _newest(first.dislikes, 1), first.aggregates)
+    lists = _newest(first.likes, 2), _newest(first.dislikes, 1), _newest(first.seen, 1)
+    short = Histories(*lists, first.aggregates)
     feeds = user_feeds(session, short, subject.history_vectors)
     return _described(session, feeds, Precision("float32", model.embedding_dim), parity)
 

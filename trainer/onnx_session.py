@@ -68,7 +68,7 @@ def run_users(session: Session, histories: Histories, history_ND: Floats) -> Flo
 
 def user_feeds(session: Session, histories: Histories, history_ND: Floats) -> Feeds:
     """Inputs of `user_tower.onnx`: history vectors padded with zeros, weights padded with 0."""
-    likes, like_weights = _padded(histories.likes, history_ND)
+    likes, like_weights = _padded(histories.heard, history_ND)
     dislikes, dislike_weights = _padded(histories.dislikes, history_ND)
     feeds: Feeds = {
         "likes": likes,

@@ -131,6 +131,7 @@ def edge_histories(n_items: int, n_aggregates: int, most: int, rng: np.random.Ge
     """Nothing; one like; only dislikes; the longest history; all weight on one; aggregates far out."""
     lengths = [(0, 0), (1, 0), (0, 3), (most, 5), (4, 4), (2, 0), (2, 0)]
     likes, dislikes = ([n[side] for n in lengths] for side in (0, 1))
+    seen = [0, 2, 0, most, 0, 0, 1]
     aggregates = np.zeros((len(lengths), n_aggregates), np.float32)
     aggregates[5], aggregates[6] = 8, -8  # eight standard deviations
     uneven = np.ones(sum(likes), np.float32)
@@ -138,6 +139,7 @@ def edge_histories(n_items: int, n_aggregates: int, most: int, rng: np.random.Ge
     return Histories(
         _pairs(likes, uneven, n_items, rng),
         _pairs(dislikes, np.ones(sum(dislikes), np.float32), n_items, rng),
+        _pairs(seen, np.full(sum(seen), 0.3, np.float32), n_items, rng),
         aggregates,
     )
 

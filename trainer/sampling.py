@@ -21,14 +21,15 @@ SAMPLERS = ("random", "popular", "hard")
 
 @dataclass(frozen=True)
 class Batch:
-    """Some users of one step. `known` are all their likes (masked as negatives); inputs and targets part
-    them."""
+    """Some users of one step. `known` are all their likes; inputs and targets part them. Neither those nor
+    what was only seen is ever a negative."""
 
     users: Ints
     inputs: Pairs
     targets: Pairs
     known: Pairs
     dislikes: Pairs
+    seen: Pairs
 
 
 @dataclass(frozen=True)
@@ -53,16 +54,15 @@ def batches(
     """A step's users with their likes split; `held_out`: a user's share of targets is drawn evenly between
     these two."""
     for users in groups:
-        yield split_histories(
-            users, histories.likes.take(users), histories.dislikes.take(users), held_out, rng
-        )
+        yield split_histories(users, histories.take(users), held_out, rng)
 
 
 def split_histories(
-    users: Ints, known: Pairs, dislikes: Pairs, held_out: tuple[float, float], rng: np.random.Generator
+    users: Ints, histories: Histories, held_out: tuple[float, float], rng: np.random.Generator
 ) -> Batch:
-    """Targets and inputs of some users: disjoint, at least one target each; a single like is a target
-    alone."""
+    """Targets and inputs of some users, who are those of `histories`: disjoint, at least one target each; a
+    single like is a target alone."""
+    known = histories.likes
     rows, counts = known.rows, np.diff(known.starts)
     share = rng.uniform(*held_out, len(users))
     draws = rng.random(len(rows))
@@ -71,7 +71,8 @@ def split_histories(
     position[rank] = np.arange(len(rows)) - known.starts[rows[rank]]
     n_targets = np.clip(np.floor(share * counts + rng.random(len(users))), 1, np.maximum(counts - 1, 1))
     is_target = position < n_targets[rows]
-    return Batch(users, known.keep(~is_target), known.keep(is_target), known, dislikes)
+    inputs, targets = known.keep(~is_target), known.keep(is_target)
+    return Batch(users, inputs, targets, known, histories.dislikes, histories.seen)
 
 
 def whole_catalogue(n_items: int) -> Candidates:

@@ -10,9 +10,9 @@ import scipy.sparse as sp
 
 from trainer.errors import TrainingError
 from trainer.factor_part import factor_part
-from trainer.held_out import usable_rows
-from trainer.histories import HistoryConfig, pairs_of
-from trainer.mart import DISLIKE, LIKE, Mart
+from trainer.held_out import holdout_shape, usable_rows
+from trainer.histories import HistoryConfig, pairs_of, seen_pairs
+from trainer.mart import DISLIKE, LIKE, SEEN_ONLY, Mart
 from trainer.validation import Validation
 from trainer.warm_start import (
     Dials,
@@ -40,20 +40,22 @@ SEEN_SHARE, DISLIKE_SHARE = 0.5, 0.3
 @dataclass(frozen=True)
 class Chosen:
     """The dials of the closed form, how far back a history looks, by what power of its length its sum is
-    divided, what share of its content a video nobody has met is believed (training_run.py), and by what power
-    of its place a like weighs less than the newest."""
+    divided, what share of its content a video nobody has met is believed (training_run.py), by what power of
+    its place a like weighs less than the newest, and what a video that was only seen says beside a like."""
 
     dials: Dials
     half_life_days: float | None
     pooling_exponent: float
     content_share: float = 1.0
     recency_power: float = 0.0
+    seen_weight: float = 0.0
 
     @classmethod
     def before(cls, history: HistoryConfig) -> "Chosen":
         """Nothing chosen yet: the default dials, the history as it stands."""
         recency = history.half_life_days, history.pooling_exponent
-        return cls(Dials(), *recency, recency_power=history.recency_power)
+        order = {"recency_power": history.recency_power, "seen_weight": history.seen_weight}
+        return cls(Dials(), *recency, **order)
 
     @classmethod
     def from_plain(cls, content: Mapping[str, Any]) -> "Chosen":
@@ -69,6 +71,7 @@ class Chosen:
             half_life_days=self.half_life_days,
             pooling_exponent=self.pooling_exponent,
             recency_power=self.recency_power,
+            seen_weight=self.seen_weight,
         )
 
 
@@ -80,10 +83,12 @@ class StartMaker:
     ) -> None:
         self.mart, self.history, self.dim, self.seed = mart, history, dim, seed
         self.co_occurrence = co_occurrence(mart, mask)
+        self.may_hear_seen = may_hear_seen(mart)
         rows = mart.interactions
         self.likes = rows.where(mask & (rows.label == LIKE))
         self.has_times = len(self.likes) > 0 and bool((~np.isnan(self.likes.occurred_at)).mean() > 0.5)
-        self.pooling = self._pooling(replace(history, half_life_days=None, recency_power=0.0))
+        plain = replace(history, half_life_days=None, recency_power=0.0, seen_weight=0.0)
+        self.pooling = self._pooling(plain)
         entries = np.ones(len(self.likes), np.float32), (self.likes.user_index, self.likes.item_index)
         self.matrix = sp.csr_matrix(entries, shape=self.pooling.shape)
         self._validated: dict[HistoryConfig, sp.csr_matrix] = {}
@@ -153,11 +158,20 @@ class StartMaker:
     def _pooling(self, history: HistoryConfig) -> sp.csr_matrix:
         """Users x videos: how much each like weighs in its user's pooled history."""
         recency = history.half_life_days, history.recency_power
-        pairs = pairs_of(self.likes, len(self.mart.user_keys), history.max_likes, *recency)
+        likes = pairs_of(self.likes, len(self.mart.user_keys), history.max_likes, *recency)
+        pairs = likes.beside(seen_pairs(self.mart.interactions, likes, history))
         mass = np.bincount(pairs.rows, pairs.weights, minlength=len(pairs))
         weights = pairs.weights / np.maximum(mass, 1e-6)[pairs.rows] ** history.pooling_exponent
         shape = len(pairs), len(self.mart.catalogue)
         return sp.csr_matrix((weights.astype(np.float32), pairs.items, pairs.starts), shape=shape)
+
+
+def may_hear_seen(mart: Mart) -> bool:
+    """Whether what was seen without an opinion may speak in a history: it has no split, so that only where
+    ours took rows at random does it tell nothing of what is held out."""
+    rows = mart.interactions
+    is_ours = holdout_shape(rows) == "random" and not rows.is_file_split.any()
+    return is_ours and bool((rows.label == SEEN_ONLY).any())
 
 
 def co_occurrence(mart: Mart, mask: npt.NDArray[np.bool_]) -> sp.csr_matrix:

@@ -39,25 +39,27 @@ class Scorer(nn.Module):
     def forward(self, batch: Batch, candidates: Candidates) -> torch.Tensor:
         """u . v [B, C], u from the inputs of the batch and not yet of unit length."""
         device = self.features.id_index.device
-        needed = np.unique(np.concatenate([candidates.items, batch.known.items, batch.dislikes.items]))
+        heard = batch.inputs.beside(batch.seen)
+        lists = candidates.items, batch.known.items, batch.dislikes.items, batch.seen.items
+        needed = np.unique(np.concatenate(lists))
         place = np.zeros(len(self.features), np.int64)  # video -> row among the needed
         place[needed] = np.arange(len(needed))
         whole = len(needed) == len(self.features)
         features = self.features if whole else self.features.take(torch.from_numpy(needed).to(device))
         v_ND, h_ND = self.towers.item(features)
-        p_BD, q_BD = (self._pool(h_ND, pairs, place) for pairs in (batch.inputs, batch.dislikes))
+        p_BD, q_BD = (self._pool(h_ND, pairs, place) for pairs in (heard, batch.dislikes))
         a_BK = torch.from_numpy(self.aggregates.compute(batch.inputs, batch.dislikes)).to(device)
-        u_BD = self.towers.user_tower.unscaled(p_BD, q_BD, a_BK) * self._sureness(batch.inputs).to(device)
+        u_BD = self.towers.user_tower.unscaled(p_BD, q_BD, a_BK) * self._sureness(heard).to(device)
         columns = candidates.items
         v_CD = v_ND if len(columns) == len(needed) else v_ND[torch.from_numpy(place[columns]).to(device)]
         with torch.autocast(device.type, torch.bfloat16, enabled=self.is_half):
             logits_BC = u_BD @ v_CD.T
         return logits_BC.float()
 
-    def _sureness(self, likes: Pairs) -> torch.Tensor:
+    def _sureness(self, heard: Pairs) -> torch.Tensor:
         """[B, 1]: what makes u grow with the square root of a history, by whatever power that was divided: a
         sum of hundreds of likes would be as good as certain, and learn from mistakes alone."""
-        mass_B = np.maximum(np.bincount(likes.rows, likes.weights, minlength=len(likes)), 1.0)
+        mass_B = np.maximum(np.bincount(heard.rows, heard.weights, minlength=len(heard)), 1.0)
         return torch.from_numpy(mass_B ** (self.pooling_exponent - SURENESS)).float()[:, None]
 
     def _pool(self, h_ND: torch.Tensor, pairs: Pairs, place: np.ndarray) -> torch.Tensor:
@@ -67,14 +69,16 @@ class Scorer(nn.Module):
 def block_of(
     logits_BC: torch.Tensor, batch: Batch, candidates: Candidates, n_items: int, dislike_weight: float
 ) -> Block:
-    """The logits with what each counts for: targets, weighted dislikes, and never a user's own likes."""
+    """The logits with what each counts for: targets, weighted dislikes, and never a user's own likes, nor
+    what the user saw without an opinion."""
     device = logits_BC.device
     column = np.full(n_items, -1, np.int64)
     column[candidates.items] = np.arange(len(candidates.items))
     weights = np.tile(candidates.log_weights, (len(batch.users), 1))
     weights[batch.dislikes.rows, column[batch.dislikes.items]] = np.log(dislike_weight)
-    found = column[batch.known.items]
-    weights[batch.known.rows[found >= 0], found[found >= 0]] = NEVER
+    for pairs in (batch.known, batch.seen):
+        found = column[pairs.items]
+        weights[pairs.rows[found >= 0], found[found >= 0]] = NEVER
     rows = batch.targets.rows
     return Block(
         logits_BC,

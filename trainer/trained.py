@@ -76,7 +76,7 @@ class TrainedModel:
         for s in range(0, len(histories), BLOCK):
             part = histories.take(np.arange(s, min(s + BLOCK, len(histories))))
             p, q = (
-                pool_pairs(h, pairs, self.history.pooling_exponent) for pairs in (part.likes, part.dislikes)
+                pool_pairs(h, pairs, self.history.pooling_exponent) for pairs in (part.heard, part.dislikes)
             )
             blocks.append(self.towers.user(p, q, torch.from_numpy(part.aggregates)).numpy())
         return np.concatenate(blocks) if blocks else np.zeros((0, self.embedding_dim), np.float32)

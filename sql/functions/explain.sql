@@ -3,9 +3,10 @@
 --
 --   u . v = g . x + rest,  g = (S' v + H' (m * O' v)) / |z|,  z = S x + s0 + O relu(H x + h0),  m = open relus
 --
--- and g . x into one term per like (share_i * g_p . h_i), one per dislike, and the aggregates; the rest, from s0 and
--- h0, is the same direction for everybody: what the model holds of popularity. All of that is exact. How a like's term
--- is told is a convention: in equal parts by the liked video itself and each tag it has in common with this one.
+-- and g . x into one term per like or video only seen (share_i * g_p . h_i), one per dislike, and the aggregates; the
+-- rest, from s0 and h0, is the same direction for everybody: what the model holds of popularity. All of that is exact.
+-- How a like's term is told is a convention: in equal parts by the liked video itself and each tag it has in common
+-- with this one.
 
 create or replace function recsys.score_gradient(
     version text, x extensions.vector, embedding extensions.vector
@@ -98,7 +99,7 @@ begin
             pooled.label,
             -(
                 recsys.scaled(pooled.history_embedding, pooled.share) operator(extensions.<#>)
-                extensions.subvector(g, case pooled.label when 1 then 1 else dimension + 1 end, dimension)
+                extensions.subvector(g, case pooled.label when 0 then dimension + 1 else 1 end, dimension)
             ) as contribution
         from recsys.tower_history(version, met_ids, labels, occurred_ats) as pooled
     ),
@@ -112,7 +113,7 @@ begin
 
     terms as (
         select
-            case pooled.label when 1 then 'you liked ' else 'you did not like ' end
+            case pooled.label when 1 then 'you liked ' when 0 then 'you did not like ' else 'you watched ' end
             || coalesce('"' || videos.title || '"', 'a video that is gone') as reason,
             pooled.video_id as related_video,
             pooled.contribution / coalesce(parts.n_parts, 1) as contribution
@@ -152,9 +153,9 @@ begin
 end;
 $$;
 comment on function recsys.explain(text, uuid, text) is
-'One row per like, dislike and tag in common with likes, one for the aggregates, one for popularity; the '
-'contributions add up to the score that recsys.recommend gives this video. Without a vector of user or video: one row '
-'of popularity.';
+'One row per like, dislike, video seen without an opinion and tag in common with likes, one for the aggregates, one '
+'for popularity; the contributions add up to the score that recsys.recommend gives this video. Without a vector of '
+'user or video: one row of popularity.';
 
 create or replace function public.explain_recommendation(video uuid, for_user uuid default null)
 returns table (reason text, related_video uuid, contribution real)

@@ -20,8 +20,17 @@ begin
     from recsys.user_videos('app:' || asked) as met;
 
     select jsonb_build_object(
-        'likes', coalesce(jsonb_agg(history.history_embedding::real[] order by history.place) filter (where history.label = 1), '[]'),
-        'like_weights', coalesce(jsonb_agg(history.weight order by history.place) filter (where history.label = 1), '[]'),
+        'likes',
+        coalesce(
+            jsonb_agg(history.history_embedding::real[] order by history.label desc, history.place)
+                filter (where history.label <> 0),
+            '[]'
+        ),
+        'like_weights',
+        coalesce(
+            jsonb_agg(history.weight order by history.label desc, history.place) filter (where history.label <> 0),
+            '[]'
+        ),
         'dislikes',
         coalesce(jsonb_agg(history.history_embedding::real[] order by history.place) filter (where history.label = 0), '[]'),
         'dislike_weights',
@@ -43,9 +52,10 @@ begin
 end;
 $$;
 comment on function public.user_tower_inputs(uuid) is
-'What user_tower.onnx of the active version takes for the user who asks: history vectors and weights of likes and '
-'dislikes, newest first, the standardised aggregates; with the model_version and history_hash that '
-'store_user_embedding wants back. for_user is for service_role and database owners.';
+'What user_tower.onnx of the active version takes for the user who asks: history vectors and weights of likes '
+'(then of what was only seen, where the version reads that) and of dislikes, newest first, the standardised '
+'aggregates; with the model_version and history_hash that store_user_embedding wants back. for_user is for '
+'service_role and database owners.';
 
 create or replace function public.store_user_embedding(
     embedding extensions.vector, model_version text, history_hash text, for_user uuid default null

@@ -106,7 +106,10 @@ begin
         -- The app's own rows are a copy of what the live table says better; a row whose file said test is the
         -- answer of somebody's exam, so nothing here may know it.
         select
-            facts.video_id, facts.label, facts.occurred_at, facts.source = 'review' as is_review
+            facts.video_id,
+            case when facts.is_seen_only then -1::smallint else facts.label end as label,
+            facts.occurred_at,
+            facts.source = 'review' as is_review
         from marts.fct_interactions as facts
         where
             facts.user_key = user_videos.user_key
@@ -130,8 +133,8 @@ begin
 end;
 $$;
 comment on function recsys.user_videos(text, boolean) is
-'One row per video the user has met: label 1 or 0, or null when only seen or skipped. The training cut: what '
-'the marts marked train or only seen, nothing live.';
+'One row per video the user has met: label 1 or 0, -1 when seen without an opinion, null when skipped. The '
+'training cut: what the marts marked train or only seen, nothing live.';
 
 create or replace function recsys.history_hash(video_ids uuid[], labels smallint[], occurred_ats timestamptz[])
 returns bigint
@@ -173,11 +176,14 @@ begin
     return query
     with known as (
         select
-            facts.user_key, facts.video_id, facts.label, facts.occurred_at, facts.source = 'review' as is_review
+            facts.user_key,
+            facts.video_id,
+            case when facts.is_seen_only then -1::smallint else facts.label end as label,
+            facts.occurred_at,
+            facts.source = 'review' as is_review
         from marts.fct_interactions as facts
         where
-            facts.label is not null
-            and not (is_united and facts.source = 'app')
+            not (is_united and facts.source = 'app')
             and not (facts.is_split_from_file and facts.split is not distinct from 'test')
         union all
         select
@@ -207,5 +213,5 @@ begin
 end;
 $$;
 comment on function recsys.histories(boolean) is
-'One row per user with a labelled history: its hash and whether a like is in it; with the live decisions, or as the '
-'marts alone know it.';
+'One row per user with a history: its hash and whether a like is in it; with the live decisions, or as the marts '
+'alone know it.';

@@ -1,6 +1,7 @@
 -- The user tower as arithmetic: the vector PyTorch and ONNX compute, from rows, to within 1e-4.
 --
---   p = Σ w_i h_i / (Σ w_i) ^ pooling_exponent over the newest likes, q the same over dislikes,
+--   p = Σ w_i h_i / (Σ w_i) ^ pooling_exponent over the newest likes and, each at seen_weight, over what was seen
+--   without an opinion (label -1, with places of its own), q the same over dislikes,
 --   w_i = place ^ -recency_power * 0.5 ^ (days before the newest one / half_life_days), place 1 the newest,
 --   x = [p; q; aggregates],
 --   u = normalise(S x + s0 + O relu(H x + h0))
@@ -35,7 +36,8 @@ begin
         (registry.config #>> '{history,max_dislikes}')::bigint as max_dislikes,
         coalesce((registry.config #>> '{history,pooling_exponent}')::double precision, 1) as exponent,
         (registry.config #>> '{history,half_life_days}')::double precision as half_life_days,
-        coalesce((registry.config #>> '{history,recency_power}')::double precision, 0) as recency_power
+        coalesce((registry.config #>> '{history,recency_power}')::double precision, 0) as recency_power,
+        coalesce((registry.config #>> '{history,seen_weight}')::double precision, 0) as seen_weight
     into model
     from recsys.embedding_model_versions as registry
     where registry.version = tower_history.version;
@@ -51,7 +53,7 @@ begin
             ) as place,
             max(event.occurred_at) over (partition by event.label) as newest_at
         from unnest(video_ids, labels, occurred_ats) as event (video_id, label, occurred_at)
-        where event.label is not null
+        where event.label in (0, 1) or (event.label = -1 and model.seen_weight > 0)
     ),
 
     weighted as (
@@ -60,7 +62,9 @@ begin
             event.label,
             event.place,
             embeddings.history_embedding,
-            power(event.place::double precision, -model.recency_power) * case
+            case event.label when -1 then model.seen_weight else 1 end
+            * power(event.place::double precision, -model.recency_power)
+            * case
                 when event.occurred_at is null or model.half_life_days is null then 1
                 else power(
                     0.5::double precision,
@@ -72,7 +76,7 @@ begin
         -- a video younger than the version has no vector in it yet
         inner join recsys.video_embeddings as embeddings
             on embeddings.model_version = tower_history.version and embeddings.video_id = event.video_id
-        where event.place <= case event.label when 1 then model.max_likes else model.max_dislikes end
+        where event.place <= case event.label when 0 then model.max_dislikes else model.max_likes end
     )
 
     select
@@ -80,14 +84,14 @@ begin
         weighted.label,
         weighted.place,
         weighted.weight,
-        weighted.weight / power(sum(weighted.weight) over (partition by weighted.label), model.exponent),
+        weighted.weight / power(sum(weighted.weight) over (partition by weighted.label = 0), model.exponent),
         weighted.history_embedding
     from weighted;
 end;
 $$;
 comment on function recsys.tower_history(text, uuid[], smallint[], timestamptz[]) is
-'One row per like and dislike the tower reads: its place (1: the newest), its weight w_i, the share '
-'w_i / (Σ w) ^ pooling_exponent with which it enters the sum, its history vector.';
+'One row per like, dislike and video only seen that the tower reads: its place (1: the newest), its weight w_i, the '
+'share w_i / (Σ w) ^ pooling_exponent with which it enters the sum, its history vector.';
 
 create or replace function recsys.tower_input(
     version text, video_ids uuid[], labels smallint[], occurred_ats timestamptz[]
@@ -113,19 +117,21 @@ begin
 
     -- equal shares are summed before they are scaled: without a half-life that is all of them, at a third of the time
     shared as (
-        select pooled.label, recsys.scaled(extensions.sum(pooled.history_embedding), pooled.share) as vector
+        select
+            pooled.label = 0 as is_disliked,
+            recsys.scaled(extensions.sum(pooled.history_embedding), pooled.share) as vector
         from pooled
-        group by pooled.label, pooled.share
+        group by pooled.label = 0, pooled.share
     )
 
     select
-        (select extensions.sum(shared.vector) from shared where shared.label = 1),
-        (select extensions.sum(shared.vector) from shared where shared.label = 0),
+        (select extensions.sum(shared.vector) from shared where not shared.is_disliked),
+        (select extensions.sum(shared.vector) from shared where shared.is_disliked),
         array_agg(pooled.video_id) filter (where pooled.label = 1),
         count(*) filter (where pooled.label = 0)
     into likes, dislikes, liked_ids, n_dislikes
     from pooled;
-    if likes is null then
+    if liked_ids is null then
         return null;
     end if;
 
@@ -139,7 +145,7 @@ begin
 end;
 $$;
 comment on function recsys.tower_input(text, uuid[], smallint[], timestamptz[]) is
-'x = [p; q; aggregates] of one user''s labelled history; null without a like the version has a vector for.';
+'x = [p; q; aggregates] of one user''s history; null without a like the version has a vector for.';
 
 create or replace function recsys.tower_direction(version text, x extensions.vector) returns extensions.vector
 language plpgsql stable strict set search_path = ''

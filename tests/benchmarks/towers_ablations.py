@@ -10,17 +10,22 @@ import argparse
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from towers_ranking import configured, holdout
 from towers_sets import load_mart
 
+from trainer import training_worker
+from trainer.sampling import Batch, Candidates
 from trainer.start_maker import Chosen
 from trainer.training import fit
 from trainer.training_config import TrainingConfig
+from trainer.training_run import Run
 
 # sampled: the default compares small catalogues as a whole, where there is no mixture to speak of
 SAMPLED = ["exact_candidates=0"]
+LEARNED = "learned temperature, from the likeliest"
 RUNS: dict[str, list[str]] = {
     "default": [],
     "from a random start": ["start=random", "lr=1e-3", "epochs=30", "patience=3"],
@@ -34,6 +39,7 @@ RUNS: dict[str, list[str]] = {
     "loss bce": ["loss=bce"],
     "loss hinge": ["loss=hinge"],
     "temperature 0.1, not the likeliest": ["temperature=0.1"],
+    LEARNED: [],
     "64 dimensions": ["embedding_dim=64"],
     "128 dimensions": ["embedding_dim=128"],
     "history kept whole but a fifth": ["held_out=(0.2, 0.2)"],
@@ -42,11 +48,32 @@ RUNS: dict[str, list[str]] = {
     "pooling exponent 0 (sum)": ["start.pooling_exponent=0.0"],
     "pooling exponent 0.5": ["start.pooling_exponent=0.5"],
     "pooling exponent 1 (mean)": ["start.pooling_exponent=1.0"],
+    "the order of likes says nothing": ["start.recency_power=0.0"],
+    "recency power 0.5": ["start.recency_power=0.5"],
     "64 hidden units": ["hidden_units=64"],
     "dislikes as ordinary negatives": ["dislike_weight=1.0"],
     "bfloat16": ["precision=bfloat16"],
     "rate x 4": [f"lr={4 * TrainingConfig.lr}"],
 }  # fmt: skip
+
+
+class LearnedTemperature(Run):
+    """The same, its scale a weight among the others."""
+
+    @classmethod
+    def begin(cls, *what: Any) -> "LearnedTemperature":
+        run = super().begin(*what)
+        run.log_factor = torch.zeros((), requires_grad=True)
+        # a hundred times the rate of the tables: the logarithm of a scale of 8 has to move by tenths
+        run.optimizers[0].add_param_group({"params": [run.log_factor], "lr": 100 * run.config.lr})
+        return run
+
+    def loss(self, batch: Batch, candidates: Candidates) -> torch.Tensor:
+        fixed = self.scale
+        self.scale = fixed * self.log_factor.exp()
+        loss = super().loss(batch, candidates)
+        self.scale = fixed
+        return loss
 
 
 def main() -> None:
@@ -69,6 +96,7 @@ def main() -> None:
             name: float(value) for name, value in (d[6:].split("=") for d in dials if d.startswith("start."))
         }
         here = replace(chosen, **of_start) if chosen else None
+        training_worker.Run = LearnedTemperature if name == LEARNED else Run
         model = fit(mart, configured([d for d in dials if not d.startswith("start.")]), chosen=here)
         seconds = time.perf_counter() - started
         if chosen is None:

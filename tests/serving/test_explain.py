@@ -40,7 +40,7 @@ def test_each_term_is_what_taking_the_like_out_of_the_sum_takes(
     release.promote(connection, FIRST, force=True)
     key, target = f"app:{ME}", 7
     history = world.history(key)
-    x = np.concatenate([world._pool(history[1]), world._pool(history[0]), world._aggregates(history)])
+    x = world.tower_input(history)
     matrix = world.layers["skip"][0].astype(float)
     if hidden_units:
         hidden = world.layers["hidden"][0].astype(float)
@@ -48,13 +48,16 @@ def test_each_term_is_what_taking_the_like_out_of_the_sum_takes(
         matrix = matrix + world.layers["output"][0] @ (hidden * is_open[:, None])
     gradient = world.item_vectors[target] @ matrix / np.linalg.norm(matrix @ x)
     shares = {}
-    for label, begin in ((1, 0), (0, world.dim)):
+    for labels, begin in (((1, -1), 0), ((0,), world.dim)):
         part = gradient[begin : begin + world.dim]
-        total = sum(_weight(history[label], row) for row in history[label])
-        for row in history[label]:
-            share = _weight(history[label], row) / total**0.5
-            shares[row[1]] = share * float(part @ world.history_vectors[row[2]])
+        weighed = world.weighed(history, *labels)
+        total = sum(weight for weight, _ in weighed)
+        for weight, place in weighed:
+            own = weight / total**0.5 * float(part @ world.history_vectors[place])
+            shares[world.video_ids[place]] = own
     terms = explain(connection, world.video_ids[target])
+    watched = {video for reason, video, _ in terms if reason.startswith("you watched")}
+    assert watched == {video for _, video, _ in history[-1]} != set()
     tags: dict[str, float] = {}
     for _, video, place in history[1]:  # a like's part is told by the video and the tags in common, equally
         common = set(world.tags[place]) & set(world.tags[target])
@@ -67,10 +70,6 @@ def test_each_term_is_what_taking_the_like_out_of_the_sum_takes(
     assert f'tagged "all", as {len(history[1])} of the videos you liked' in {reason for reason, *_ in terms}
     rest = next(value for reason, _, value in terms if reason.startswith("what everybody"))
     assert rest == pytest.approx(0, abs=1e-5)  # there is no bias to start from
-
-
-def _weight(rows: list[tuple[float, str, int]], row: tuple[float, str, int]) -> float:
-    return 0.5 ** ((rows[0][0] - row[0]) / 30) if np.isfinite(row[0]) else 1.0
 
 
 def test_without_a_vector_popularity_explains(serving: Connection, world: World) -> None:

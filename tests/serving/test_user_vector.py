@@ -1,5 +1,7 @@
 """The user tower in SQL: against the formula in numpy, against PyTorch, and with likes of this moment."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -20,25 +22,20 @@ def in_sql(connection: Connection, user_key: str, training_cut: bool = False) ->
     return None if row is None or row[0] is None else np.array(row[0])
 
 
+PLAIN = {"half_life_days": None, "recency_power": 0.0, "seen_weight": 0.0, "max_likes": 100}
+
+
 @pytest.mark.parametrize(
-    ("half_life_days", "recency_power", "hidden_units", "max_likes"),
-    [(30.0, 0.5, 8, 6), (None, 0.0, 0, 100), (None, 0.7, 0, 100), (365.0, 0.0, 16, 100)],
+    "dials",
+    [
+        {"half_life_days": 30.0, "recency_power": 0.5, "seen_weight": 0.3, "max_likes": 6},
+        {"half_life_days": None, "recency_power": 0.7, "seen_weight": 0.5, "hidden_units": 0},
+        PLAIN | {"hidden_units": 0},
+        PLAIN | {"half_life_days": 365.0, "hidden_units": 16},
+    ],
 )
-def test_equals_the_formula_for_a_thousand_users(
-    connection: Connection,
-    half_life_days: float | None,
-    recency_power: float,
-    hidden_units: int,
-    max_likes: int,
-) -> None:
-    world = make_world(
-        n_users=1000,
-        half_life_days=half_life_days,
-        recency_power=recency_power,
-        hidden_units=hidden_units,
-        max_likes=max_likes,
-        seed=1,
-    )
+def test_equals_the_formula_for_a_thousand_users(connection: Connection, dials: dict[str, Any]) -> None:
+    world = make_world(n_users=1000, seed=1, **dials)
     fill_catalogue(connection, world)
     fill_marts(connection, world)
     release.write_version(connection, world.bundle(FIRST, users=world.user_keys[:2]))

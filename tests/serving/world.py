@@ -63,19 +63,21 @@ class World:
         return self.item_vectors.shape[1]
 
     def history(self, user_key: str, split: str | None = None) -> dict[int, list[tuple[float, str, int]]]:
-        """label -> (day, video id, video) newest first, cut to what the tower reads; `split` narrows it."""
-        chosen: dict[int, list[tuple[float, str, int]]] = {0: [], 1: []}
+        """label (-1: only seen) -> (day, video id, video) newest first, cut to what the tower reads; `split`
+        narrows what has one."""
+        chosen: dict[int, list[tuple[float, str, int]]] = {0: [], 1: [], -1: []}
         for event in self.events:
             hidden = event.is_split_from_file and event.split == "test"
             if (
                 event.user_key == user_key
-                and event.label is not None
-                and split in (None, event.split)
+                and (event.label is None or split in (None, event.split))
                 and not hidden
             ):
                 day = -np.inf if event.day is None else event.day
-                chosen[event.label].append((day, self.video_ids[event.video], event.video))
-        limits = {1: self.config["history"]["max_likes"], 0: self.config["history"]["max_dislikes"]}
+                label = -1 if event.label is None else event.label
+                chosen[label].append((day, self.video_ids[event.video], event.video))
+        most = self.config["history"]["max_likes"]
+        limits = {1: most, -1: most, 0: self.config["history"]["max_dislikes"]}
         return {
             label: sorted(rows, key=lambda r: (-r[0], r[1]))[: limits[label]]
             for label, rows in chosen.items()
@@ -86,8 +88,7 @@ class World:
         history = self.history(user_key, split)
         if not history[1]:
             return None
-        parts = [self._pool(history[1]), self._pool(history[0]), self._aggregates(history)]
-        x = np.concatenate(parts)
+        x = self.tower_input(history)
         (skip, skip_bias) = self.layers["skip"]
         u = skip @ x + skip_bias
         if "hidden" in self.layers:
@@ -95,13 +96,31 @@ class World:
             u = u + self.layers["output"][0] @ np.maximum(hidden @ x + hidden_bias, 0)
         return u / np.linalg.norm(u)
 
-    def _pool(self, rows: list[tuple[float, str, int]]) -> np.ndarray:
-        pooled, mass = np.zeros(self.dim), 0.0
+    def tower_input(self, history: dict[int, list[tuple[float, str, int]]]) -> np.ndarray:
+        """x = [p; q; aggregates]."""
+        pooled = [self._pool(self.weighed(history, *labels)) for labels in ((1, -1), (0,))]
+        return np.concatenate([*pooled, self._aggregates(history)])
+
+    def weighed(
+        self, history: dict[int, list[tuple[float, str, int]]], *labels: int
+    ) -> list[tuple[float, int]]:
+        """(w, video) of the rows of some labels."""
+        shares = {-1: self.config["history"]["seen_weight"]}
+        return [pair for label in labels for pair in self._weighed(history[label], shares.get(label, 1.0))]
+
+    def _weighed(self, rows: list[tuple[float, str, int]], share: float) -> list[tuple[float, int]]:
         half_life = self.config["history"]["half_life_days"]
         power = self.config["history"]["recency_power"]
+        weighed = []
         for place, (day, _, video) in enumerate(rows, 1):
             known = half_life is not None and np.isfinite(day)
             weight = (0.5 ** ((rows[0][0] - day) / half_life) if known else 1.0) * place**-power
+            weighed.append((share * weight, video))
+        return weighed
+
+    def _pool(self, weighed: list[tuple[float, int]]) -> np.ndarray:
+        pooled, mass = np.zeros(self.dim), 0.0
+        for weight, video in weighed:
             pooled += weight * self.history_vectors[video].astype(float)
             mass += weight
         return pooled / mass ** self.config["history"]["pooling_exponent"] if mass else pooled
@@ -159,6 +178,7 @@ def make_world(
     hidden_units: int = 8,
     half_life_days: float | None = 30.0,
     recency_power: float = 0.4,
+    seen_weight: float = 0.25,
     events_per_user: int = 12,
     max_likes: int = 8,
     seed: int = 0,
@@ -200,6 +220,7 @@ def make_world(
                 "pooling_exponent": 0.5,
                 "half_life_days": half_life_days,
                 "recency_power": recency_power,
+                "seen_weight": seen_weight,
             },
             "aggregates": [{"name": name, "mean": 0.5 + k, "std": 2.0 + k} for k, name in enumerate(names)],
             "hidden_units": hidden_units,
