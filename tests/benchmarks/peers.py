@@ -1,6 +1,6 @@
 """Our towers, every baseline and `implicit`'s ALS on the same splits: quality, seconds, peak memory, ratios.
 
-    python tests/benchmarks/peers.py --data DIR [--only WORD] [--models NAME,NAME] [--untuned]
+    python tests/benchmarks/peers.py --data DIR [--only WORD] [--models "NAME;NAME"] [--untuned]
                                      [--rectools PYTHON]
 
 DIR holds `movielens-latest-2149u/` and `movietweetings-140k/` (see datasets.py). Each model runs in its own
@@ -33,10 +33,17 @@ from threadpoolctl import threadpool_limits
 
 from trainer.baselines import NAMES, Baseline, Likes, best_settings, fit_baselines
 from trainer.evaluation import evaluate
+from trainer.mart import TRAIN
+from trainer.process_group import Group
 from trainer.ranking import Scorer
+from trainer.start_maker import Chosen
+from trainer.towers_start import start_towers
 from trainer.training import TrainingConfig, fit
+from trainer.training_run import Run
+from trainer.validation import Validation
 
 TOWERS, PEER, DSSM = "two_tower", "implicit ALS 256", "RecTools DSSM 256"
+CLOSED_FORM = "two_tower, not tuned"  # where training starts, at the default dials
 SHOWN = (
     "recall@20",
     "ndcg@20",
@@ -85,6 +92,20 @@ def fit_rectools(split: Split, python: Path) -> tuple[Scorer, dict[str, Any]]:
     return scorer, {"tune_s": 0.0, "settings": {"epochs": said.pop("epochs")}} | said
 
 
+def fit_closed_form(split: Split) -> tuple[Scorer, dict[str, Any]]:
+    """The start at its default dials: nothing chosen, nothing trained."""
+    started, config, mart = time.perf_counter(), TrainingConfig(), split.mart
+    mask = mart.interactions.split == TRAIN
+    nobody = Validation.of(mart, mask, np.zeros(len(mask), np.bool_), seed=0)
+    start = start_towers(mart, config, mask, nobody, Chosen.before(config.history))
+    run = Run.begin(*start[:2], config, Group())
+    run.fill_content(1.0)
+    model = run.model()
+    items_ID, history_ID = model.item_vectors()
+    users_UD = model.user_vectors(model.histories(mart, "train"), history_ID)
+    return (users_UD, items_ID), {"fit_s": time.perf_counter() - started, "tune_s": 0.0, "settings": {}}
+
+
 def fit_model(name: str, split: Split, asked: argparse.Namespace) -> tuple[Scorer, dict[str, Any]]:
     """The scorer of one model, with fit_s, tune_s and settings."""
     if name == DSSM:
@@ -96,6 +117,8 @@ def fit_model(name: str, split: Split, asked: argparse.Namespace) -> tuple[Score
         items_ID, history_ID = model.item_vectors()
         users_UD = model.user_vectors(model.histories(split.mart, "train"), history_ID)
         return (users_UD, items_ID), {"fit_s": time.perf_counter() - started, "tune_s": 0.0, "settings": {}}
+    if name == CLOSED_FORM:
+        return fit_closed_form(split)
     if name == PEER:
         started = time.perf_counter()
         chosen = (
@@ -136,11 +159,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--only", default="", help="splits whose name has this word")
-    parser.add_argument("--models", default=",".join([*NAMES, PEER, TOWERS]))
+    parser.add_argument("--models", default=";".join([*NAMES, PEER, CLOSED_FORM, TOWERS]))
     parser.add_argument("--untuned", action="store_true", help="default settings")
     parser.add_argument("--rectools", type=Path, help="the Python of an environment that has it")
     asked = parser.parse_args()
-    models = asked.models.split(",") + ([DSSM] if asked.rectools else [])
+    models = asked.models.split(";") + ([DSSM] if asked.rectools else [])
     context = multiprocessing.get_context("spawn")
     for place, split in enumerate(splits(asked.data)):
         if asked.only not in split.name:

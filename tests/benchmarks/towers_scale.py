@@ -1,6 +1,8 @@
 """Seconds and memory of training on synthetic likes; says nothing about quality.
 
-python tests/benchmarks/towers_scale.py --users 30000 --videos 40000 --likes 1000000 [--epochs 2]
+    python tests/benchmarks/towers_scale.py --users 30000 --videos 40000 --likes 1000000 [--epochs 2]
+
+The same under `torchrun --nproc-per-node 2` trains in two processes; rates are of all of them together.
 """
 
 import argparse
@@ -10,7 +12,9 @@ import time
 import numpy as np
 
 from trainer.mart import Catalogue, Interactions, make_mart
+from trainer.process_group import join_group, leave_group
 from trainer.training import TrainingConfig, fit
+from trainer.training_worker import follow
 
 
 def main() -> None:
@@ -42,15 +46,26 @@ def main() -> None:
         np.zeros(n, np.int8),
         np.zeros(n, np.bool_),
     )
-    mart = make_mart(catalogue, [f"review:{u:09d}" for u in range(args.users)], rows)
+    keys = [f"review:{u:09d}" for u in range(args.users)]
+    group = join_group()
+    config = TrainingConfig(epochs=args.epochs, refit=False, patience=99)
+    if group.rank:
+        follow(
+            make_mart(catalogue, keys, rows.where(rows.user_index % group.size == group.rank)), config, group
+        )
+        leave_group(group)
+        return
+    mart = make_mart(catalogue, keys, rows)
     started = time.perf_counter()
     fit(
         mart,
-        TrainingConfig(epochs=args.epochs, refit=False, patience=99),
+        config,
         lambda r: print(
             f"  epoch {r.epoch}: {n / max(r.seconds, 1e-9):,.0f} likes/s, {r.seconds:.1f} s", flush=True
         ),
+        group=group,
     )
+    leave_group(group)
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"{n:,} likes, {args.users:,} users, {args.videos:,} videos: {seconds:.0f} s, peak {peak:.2f} GiB")
