@@ -12,7 +12,7 @@ from scipy import sparse
 from trainer import ranking
 from trainer.bootstrap import intervals
 from trainer.errors import TrainingError
-from trainer.evaluation import evaluate, less_popular
+from trainer.evaluation import evaluate
 from trainer.holdout import Holdout, Slice, default_slices, split_matrices, tail_items
 from trainer.ranking import rank, top_k
 
@@ -251,17 +251,6 @@ def test_user_slices_partition_the_users() -> None:
     assert sum(part.n_users("recall@10") for part in parts) == result.n_users("recall@10")
     weighted = sum(part.metrics["recall@10"] * part.n_users("recall@10") for part in parts)
     assert weighted / result.n_users("recall@10") == pytest.approx(result.metrics["recall@10"])
-
-
-def test_the_popularity_dial_trades_the_head_for_the_tail() -> None:
-    holdout, _ = random_holdout(9)
-    popularity = np.arange(60)
-    scorer = lambda rows: np.tile(popularity / 60, (len(rows), 1)).astype(np.float32)  # noqa: E731 (a scorer in one line)
-    untouched = evaluate("0", less_popular(scorer, popularity, 0.0), holdout, slices={}, resamples=10)
-    plain = evaluate("plain", scorer, holdout, slices={}, resamples=10)
-    reversed_ = evaluate("9", less_popular(scorer, popularity, 9.0), holdout, slices={}, resamples=10)
-    np.testing.assert_array_equal(untouched.lists, plain.lists)
-    assert popularity[reversed_.lists].mean() < popularity[plain.lists].mean()
 
 
 # --- how sure -------------------------------------------------------------------------------------------

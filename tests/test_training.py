@@ -233,6 +233,25 @@ def test_the_holdout_is_recognised_by_its_times_and_never_taken() -> None:
         assert (one.interactions.split[held] == TRAIN).all()
 
 
+def test_popular_videos_give_way_as_far_as_asked() -> None:
+    """Nearly everybody likes video 0, beside six of ten of a kind."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for user in range(120):
+        own = rng.choice(np.arange(user % 4, 40, 4), 6, replace=False)
+        rows += [(user, item, 1, TRAIN) for item in {*own.tolist(), *([0] if user % 10 else [])}]
+    mart = make_mart(catalogue(40), [f"review:{user:03d}" for user in range(120)], interactions(rows))
+    places = []
+    for strength in (-1.0, 0.0, 1.0, 9.0):
+        model = fit(mart, replace(SMALL, less_popular=strength))
+        v, h = model.item_vectors()
+        assert np.linalg.norm(v, axis=1) == pytest.approx(np.ones(40), abs=1e-5)
+        scores = model.user_vectors(model.histories(mart, "train"), h) @ v.T
+        places.append(float((scores > scores[:, :1]).sum(axis=1).mean()))
+    assert places == sorted(places)
+    assert places[0] < 1 and places[3] > 30
+
+
 def test_recency_halves() -> None:
     rows = interactions([(0, 0, 1, 0), (0, 1, 1, 0), (0, 2, 1, 0)], [0.0, 86_400.0 * 10, float("nan")])
     pairs = pairs_of(rows, 1, 10, half_life_days=10.0)

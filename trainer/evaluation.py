@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
 from trainer import metrics
 from trainer.bootstrap import RESAMPLES, intervals
 from trainer.holdout import Holdout, Slice, column_counts, default_slices
-from trainer.ranking import Scorer, block_scorer, rank
+from trainer.ranking import Scorer, rank
 
 KS = (10, 20, 50)
 
@@ -109,17 +108,6 @@ def evaluate(
                 name, values, user_rows[chosen], ranking.lists[chosen], seed=seed, resamples=resamples
             )
     return whole
-
-
-def less_popular(scorer: Scorer, popularity_I: NDArray[np.int64], strength: float) -> Scorer:
-    """The popularity-bias dial: score - strength x log(1 + training likes). 0 changes nothing.
-
-    The correction of Menon et al. 2021, Long-tail learning via logit adjustment, equation 9, applied after
-    training; what it costs in accuracy and buys in coverage is measured by `evaluate` on the result.
-    """
-    score = block_scorer(scorer)
-    penalty_I = torch.from_numpy((strength * np.log1p(popularity_I)).astype(np.float32))
-    return lambda rows: torch.as_tensor(score(rows)) - penalty_I
 
 
 def _evaluation(

@@ -80,6 +80,24 @@ def quieten(towers: TwoTowers, features: ItemFeatures, share: float) -> None:
 
 
 @torch.no_grad()
+def shift_popularity(towers: TwoTowers, features: ItemFeatures, by_N: torch.Tensor) -> None:
+    """The popularity of each video moved by so much [N], of videos nobody has met by the largest of these.
+
+    All scores are shortened by one factor where one has become too long, so that no order changes.
+    """
+    tower, place = towers.item_tower, towers.n_ranked - 1
+    known = features.id_index > 0
+    tower.id_embedding_ID[features.id_index[known], place] += by_N[known]
+    tower.id_embedding_ID[0, place] += by_N.max()
+    v_ND = tower.id_embedding_ID[features.id_index]
+    if tower.has_content:
+        v_ND = v_ND + tower.content(features)[:, : towers.dim]
+    longest = float(v_ND[:, : towers.n_ranked].norm(dim=1).max())
+    for table in (tower.id_embedding_ID, tower.category_G2D, tower.dense_E2D):
+        table[:, : towers.n_ranked] *= LONGEST_SCORE / max(longest, LONGEST_SCORE)
+
+
+@torch.no_grad()
 def write_content(towers: TwoTowers, features: ItemFeatures, tables_N2D: torch.Tensor, likes: Pairs) -> None:
     """What content says of the vectors of known videos; row 0, the video nobody has met, is their mean."""
     known = torch.nonzero(features.id_index > 0).ravel()

@@ -71,6 +71,7 @@ def fit(
         )
     training.group.share(None)
     run.fill_content(chosen.content_share)
+    run.make_less_popular()
     model = run.model(search.curve, training.seconds)
     found = {"start_dials": asdict(chosen), "best_epoch": search.best_epoch}
     return replace(model, config=model.config | found)

@@ -41,6 +41,9 @@ class TrainingConfig:
     hidden_units: int = 0
     start: Literal["regression", "random"] = "regression"
     use_content: bool = True
+    less_popular: float = 0.0
+    """Of a standard deviation of personal scores: how much what is liked a standard deviation more often than
+    others loses, after training. Below 0: gains."""
     gradient_norm: float = 5.0
     refit: bool = True
     """After early stopping on a held-out tenth: train again on everything for the epochs found."""
@@ -66,6 +69,8 @@ def check_config(config: TrainingConfig) -> None:
     for name, value in positive.items():
         if not 0 < value < float("inf"):
             raise UsageError(f"{name} is {value}", "it must be above 0")
+    if not abs(config.less_popular) < float("inf"):
+        raise UsageError(f"--less-popular is {config.less_popular}", "it must be a number, 0 for no change")
     if config.embedding_dim < 4:
         raise UsageError(f"--embedding-dim is {config.embedding_dim}", "it must be at least 4")
     parse_mixture(config.negatives)

@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 from trainer.errors import TrainingError
 from trainer.hard_negatives import mine
 from trainer.histories import Histories
-from trainer.item_tables import fill_content, quieten
+from trainer.item_tables import fill_content, quieten, shift_popularity
 from trainer.losses import Block, loss_of
 from trainer.optimizers import clip_gradients, make_optimizers
 from trainer.process_group import Group
@@ -30,6 +30,7 @@ from trainer.towers import TwoTowers
 from trainer.trained import EpochRecord, TrainedModel
 from trainer.training_config import TrainingConfig, choose_device
 from trainer.training_data import TrainingData
+from trainer.warm_start import SPREAD_USERS, popularity_scores
 
 HARD_FROM_EPOCH = 1  # mined from vectors that have seen the data once
 CONTENT_STEP, CONTENT_STEPS = 0.5, 4  # down from all that content says: to a sixteenth at least
@@ -159,6 +160,27 @@ class Run:
         fill_content(self.towers, self.data.features, self.data.histories.likes)
         if self.towers.n_ranked:
             quieten(self.towers, self.data.features, share)
+
+    def make_less_popular(self) -> None:
+        """What is liked more often than others gives way, as far as `less_popular` says.
+
+        The correction of Menon et al. 2021 (Long-tail learning via logit adjustment, equation 9), written
+        into the item vectors, so that lists, files and SQL have it without knowing.
+        """
+        likes, n_ranked = self.data.histories.likes, self.towers.n_ranked
+        if not self.config.less_popular or not n_ranked:
+            return
+        model = self.model()
+        users = np.flatnonzero(np.diff(likes.starts))[:SPREAD_USERS]
+        v_ND, h_ND = model.item_vectors()
+        u_BD = model.user_vectors(self.data.histories.take(users), h_ND)
+        personal = slice(0, n_ranked - 1)
+        spread = np.std(u_BD[:, personal] @ v_ND[:, personal].T, axis=1).mean()
+        heard = max(float(u_BD[:, n_ranked - 1].mean()), 1e-9)  # how far users listen to popularity
+        unknown = np.full(len(likes.items), np.nan)
+        popularity = popularity_scores(likes.items, unknown, len(v_ND), None)
+        by = -self.config.less_popular * spread / heard * popularity
+        shift_popularity(self.towers, self.data.features, torch.from_numpy(by.astype(np.float32)))
 
     def content_share(self) -> float:
         """How loudly content may speak of videos nobody has met: the most that costs held-out likes next to

@@ -25,6 +25,11 @@ DIALS: dict[str, tuple[Any, str, str]] = {
     ),
     "start": (click.Choice(["regression", "random"]), "regression", "Where training starts."),
     "hidden_units": (int, "0", "Width of the user tower's hidden layer."),
+    "less_popular": (
+        float,
+        "0.0",
+        "How far popular videos give way to others, in standard deviations of a personal score.",
+    ),
     "seed": (int, "0", "Equal seeds give equal numbers on one CPU."),
     "device": (click.Choice(["auto", "cpu", "cuda", "mps"]), "auto", "Where to train."),
     "precision": (
