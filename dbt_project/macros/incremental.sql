@@ -6,6 +6,9 @@
     int_load_states knows for each file a fingerprint of what is there (Postgres' row versions and their number: lines
     added, changed or deleted change it) and the fingerprint of what int_lines has read. A file is read again when
     they differ, when the numbers of items or users were given anew, or when the code that reads was changed.
+
+    int_load_users says of each file whose lines are in it, how many, and how new: what every build would otherwise ask
+    of every line. int_videos is kept in the same way: a video's keys are made when it comes or changes.
 -#}
 
 {#- Row versions of a raw table per load, where there is a table. -#}
@@ -47,7 +50,7 @@
 
 {#- What is kept of the reading. -#}
 {% macro readers() %}
-    {{ return(["int_lines", "int_item_numbers", "int_user_numbers", "int_items"]) }}
+    {{ return(["int_lines", "int_load_users", "int_item_numbers", "int_user_numbers", "int_items", "int_videos"]) }}
 {% endmacro %}
 
 {#- Changes when the models that read, the URL patterns or any macro change. -#}
@@ -90,27 +93,33 @@
 {#- Before new lines come in: away with those of files that are read again, or are gone. -#}
 {% macro forget_stale_lines() -%}
     {%- if is_incremental() -%}
-    delete from {{ this }} as int_lines
-    where {{ is_stale("int_lines") }}
+    {%- for name in ("int_lines", "int_load_users") %}
+    delete from {{ kept_name(name) }} as kept
+    where {{ is_stale("kept") }}
+    {%- if not loop.last %};{% endif -%}
+    {%- endfor -%}
     {%- endif -%}
 {%- endmacro %}
 
-{#- Whether a line's file is to be read again, or is gone. -#}
+{#-
+    Whether a line's file has been read and is to be read again, or is gone. Mostly no file is, and then Postgres looks
+    at no line.
+-#}
 {% macro is_stale(lines) -%}
-    not exists (
-        select 1
+    ({{ lines }}.source, {{ lines }}.load_id) in (
+        select
+            int_load_states.source,
+            int_load_states.load_id
         from {{ ref("int_load_states") }} as int_load_states
-        where int_load_states.source = {{ lines }}.source
-            and int_load_states.load_id = {{ lines }}.load_id
-            and int_load_states.reading = {{ current_reading() }}
+        where int_load_states.reading != coalesce({{ current_reading() }}, '')
     )
 {%- endmacro %}
 
-{#- int_lines as the last build left it; nothing at first, and nothing in a full refresh. -#}
-{% macro kept_lines() -%}
-    {%- set lines = kept_relation("int_lines") if execute and not flags.FULL_REFRESH else none -%}
-    {%- if lines -%}
-    {{ lines }}
+{#- int_load_users as the last build left it; nothing at first, and nothing in a full refresh. -#}
+{% macro kept_load_users() -%}
+    {%- set load_users = kept_relation("int_load_users") if execute and not flags.FULL_REFRESH else none -%}
+    {%- if load_users -%}
+    {{ load_users }}
     {%- else -%}
     (
         select
@@ -118,6 +127,54 @@
             cast(null as bigint) as load_id,
             cast(null as integer) as user_no
         where false
+    )
+    {%- endif -%}
+{%- endmacro %}
+
+{#- Keeps lines of files that int_load_users does not know yet. -#}
+{% macro where_uncounted(lines) -%}
+    {%- if is_incremental() -%}
+    where ({{ lines }}.source, {{ lines }}.load_id) in (
+        select
+            int_load_states.source,
+            int_load_states.load_id
+        from {{ ref("int_load_states") }} as int_load_states
+        where not exists (
+            select 1
+            from {{ this }} as counted
+            where counted.source = int_load_states.source and counted.load_id = int_load_states.load_id
+        )
+    )
+    {%- endif -%}
+{%- endmacro %}
+
+{#- Videos of which nothing that keys are made of has changed. -#}
+{% macro is_same_video(ours, theirs) -%}
+    {{ ours }}.video_id = {{ theirs }}.video_id
+    and {{ ours }}.catalogue_source is not distinct from {{ theirs }}.catalogue_source
+    and {{ ours }}.external_id is not distinct from {{ theirs }}.external_id
+    and {{ ours }}.product_url is not distinct from {{ theirs }}.product_url
+{%- endmacro %}
+
+{#- Leaves out videos that have their keys. -#}
+{% macro except_kept_videos(videos) -%}
+    {%- if is_incremental() -%}
+    where not exists (
+        select 1
+        from {{ this }} as kept
+        where {{ is_same_video("kept", videos) }}
+    )
+    {%- endif -%}
+{%- endmacro %}
+
+{#- Before new ones come in: away with videos that have changed, or are gone. -#}
+{% macro forget_changed_videos() -%}
+    {%- if is_incremental() -%}
+    delete from {{ this }} as int_videos
+    where not exists (
+        select 1
+        from {{ ref("stg_app__videos") }} as stg_app__videos
+        where {{ is_same_video("int_videos", "stg_app__videos") }}
     )
     {%- endif -%}
 {%- endmacro %}
@@ -177,9 +234,9 @@
     {%- endif -%}
 {% endmacro %}
 
-{#- What int_load_states said after the last build; nothing at first, and nothing in a full refresh. -#}
+{#- What int_load_states said after the last build; nothing at first. -#}
 {% macro previous_readings() -%}
-    {%- set previous = none if not execute or flags.FULL_REFRESH else load_relation(this) -%}
+    {%- set previous = load_relation(this) if execute else none -%}
     {%- if previous -%}
     {{ previous }}
     {%- else -%}

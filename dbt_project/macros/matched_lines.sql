@@ -1,9 +1,9 @@
 {#-
     Lines and decisions with their video, label and first fault: the SQL of int_matched_lines (everybody's, a view), and
     of those models that want the lines of some users, or of files about some items, only. `users` and `items` are
-    queries for their numbers; they are asked before anything else is joined to a line.
+    queries for their numbers; they are asked before anything else is joined to a line. `half` is 1 or 2: see and_in_half().
 -#}
-{% macro matched_lines(users=none, items=none) -%}
+{% macro matched_lines(users=none, items=none, half=none) -%}
 with file_lines as (
     select
         int_lines.source,
@@ -28,6 +28,7 @@ with file_lines as (
     where
         true
         {{ and_among(users, "coalesce(int_user_links.app_no, int_lines.user_no, 0)") }}
+        {{ and_in_half(half, "coalesce(int_user_links.app_no, int_lines.user_no, 0)") }}
         {{ and_among(items, "int_lines.item_no") }}
 ),
 
@@ -59,6 +60,7 @@ app_lines as (
     where
         {{ "false" if items else "true" }}
         {{ and_among(users, "coalesce(int_user_numbers.user_no, 0)") }}
+        {{ and_in_half(half, "coalesce(int_user_numbers.user_no, 0)") }}
 ),
 
 lines as (
@@ -117,6 +119,21 @@ select
         when {{ is_outside_window("labelled.occurred_at") }} then 'outside_window'
     end as fault
 from labelled
+{%- endmacro %}
+
+{#-
+    The users of the lower or the upper half. What becomes of a user's lines is one long walk through them in their order,
+    which Postgres takes with one process; two halves are two models, made at the same time. A temporal split has one
+    cut for everybody and no halves: there all are in the first.
+-#}
+{% macro and_in_half(half, user_no) -%}
+    {%- if half and var("split_strategy") == "temporal" -%}
+    and {{ "true" if half == 1 else "false" }}
+    {%- elif half -%}
+    and {{ user_no }} {{ "<=" if half == 1 else ">" }} (
+        select coalesce(max(numbered.user_no), 0) / 2 from {{ ref("int_user_numbers") }} as numbered
+    )
+    {%- endif -%}
 {%- endmacro %}
 
 {% macro and_among(numbers, column) -%}

@@ -10,13 +10,13 @@ lines as (
         'review' as source,
         count(*) as n_rows
     from {{ ref("stg_raw__reviews") }} as stg_raw__reviews
-    inner join last_load on stg_raw__reviews.load_id <= last_load.load_id
+    where stg_raw__reviews.load_id <= (select last_load.load_id from last_load)
     union all
     select
         'decision' as source,
         count(*) as n_rows
     from {{ ref("stg_raw__decisions") }} as stg_raw__decisions
-    inner join last_load on stg_raw__decisions.load_id <= last_load.load_id
+    where stg_raw__decisions.load_id <= (select last_load.load_id from last_load)
     union all
     select
         'app' as source,

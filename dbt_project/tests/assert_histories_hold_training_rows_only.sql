@@ -8,5 +8,7 @@ inner join {{ ref("fct_user_histories") }} as fct_user_histories
     on fct_interactions.user_key = fct_user_histories.user_key
 where
     fct_interactions.split in ('val', 'test')
-    and fct_interactions.video_id
-    = any(fct_user_histories.liked_video_ids || fct_user_histories.disliked_video_ids)
+    and (
+        fct_interactions.video_id = any(fct_user_histories.liked_video_ids)
+        or fct_interactions.video_id = any(fct_user_histories.disliked_video_ids)
+    )

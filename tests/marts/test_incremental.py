@@ -38,6 +38,23 @@ def remade(world: World) -> set[object]:
     return {row[0] for row in world.execute("select user_key from martello_intermediate.int_changed_users")}
 
 
+COUNTED = """
+    select source, load_id, coalesce(user_no, 0), count(*), max(happened_at),
+        count(*) filter (where has_time and happened_at is null),
+        count(*) filter (where has_split and split is null)
+    from martello_intermediate.int_lines group by 1, 2, 3
+"""
+
+
+def miscounted(world: World) -> list[tuple[object, ...]]:
+    """What int_load_users says of a file and a user beside what their lines say, where the two differ."""
+    kept = (
+        "select source, load_id, user_no, n_lines, newest_at, n_unreadable_times, n_unreadable_splits"
+        " from martello_intermediate.int_load_users"
+    )
+    return world.execute(f"({COUNTED} except {kept}) union all ({kept} except {COUNTED})")
+
+
 def review(video: str, user: str, stars: str, time: str | None = None) -> dict[str, object]:
     return {"product_url": DETAIL.format(video), "reviewer_id": user, "stars": stars, "reviewed_at": time}
 
@@ -72,6 +89,7 @@ def test_equal_to_a_full_refresh(built: tuple[Address, World, set[str]], build: 
     build(address, vars=BY_USER)
     changed = remade(world)
     assert "review:newcomer" in changed and "review:eve" not in changed and None not in changed
+    assert miscounted(world) == []
     second = snapshot.marts(address)
     read = world.execute(
         "select distinct load_id from martello_intermediate.int_lines where xmin::text != all(%s)",
@@ -95,6 +113,7 @@ def test_lines_that_change_or_go_are_noticed(built: tuple[Address, World, set[st
     world.execute("delete from raw.decisions where reviewer_id = 'fay'")
     build(address, vars=BY_USER, select=["+int_fresh_outcomes"])  # as if it had failed behind this
     build(address, vars=BY_USER)
+    assert miscounted(world) == []
     second = snapshot.marts(address)
     assert not any("review:gone" in row or "review:fay" in row for row in second["dim_users"])
     build(address, full_refresh=True)
@@ -138,12 +157,53 @@ def test_what_is_not_a_line_changes_users_too(built: tuple[Address, World, set[s
     assert snapshot.marts(address) == second
 
 
-def test_time_alone_changes_users(make_world: Callable[[], tuple[Address, World]], build: Build) -> None:
+def test_a_video_with_another_id_is_found_by_it(built: tuple[Address, World, set[str]], build: Build) -> None:
+    """Keys of videos are made once; of those that changed or came, they are made anew."""
+    address, world, _ = built
+    versions = "select video_id, xmin::text from martello_intermediate.int_videos"
+    before = dict(world.execute(versions))
+    world.reviews(review("abc00099", "finder", "5"), review("abc00098", "finder", "5"))
+    world.execute("update public.videos set external_id = 'abc00099' where external_id = 'abc00006'")
+    world.videos({"external_id": "abc00098"})
+    build(address, vars=BY_USER)
+    after = dict(world.execute(versions))
+    assert {video for video in after if after[video] != before.get(video)} == {
+        video_uuid("abc00006"),
+        video_uuid("abc00098"),
+    }
+    second = snapshot.marts(address)
+    assert sum("review:finder" in row for row in second["fct_interactions"]) == 2
+    build(address, full_refresh=True)
+    assert snapshot.marts(address) == second
+
+
+@pytest.mark.parametrize("split_strategy", ["user_stratified", "temporal"])
+def test_every_line_is_in_one_half(
+    built: tuple[Address, World, set[str]], build: Build, split_strategy: str
+) -> None:
+    """The temporal split has one cut for everybody: all are in the first half."""
+    address, world, _ = built
+    build(address, vars={"split_strategy": split_strategy}, full_refresh=True)
+    [(all_lines, lower, upper)] = world.execute(
+        "select (select count(*) from martello_intermediate.int_line_outcomes),"
+        " (select count(*) from martello_intermediate.int_fresh_outcomes_1),"
+        " (select count(*) from martello_intermediate.int_fresh_outcomes_2)"
+    )
+    assert all_lines == lower + upper
+    assert (lower > 0, upper > 0) == (True, split_strategy == "user_stratified")
+
+
+@pytest.mark.parametrize(
+    ("window", "expected"), [(6, {"review:soon", "review:edge"}), (None, {"review:soon"})]
+)
+def test_time_alone_changes_users(
+    make_world: Callable[[], tuple[Address, World]], build: Build, window: int | None, expected: set[str]
+) -> None:
     """A time that was in the future comes; a row leaves the window. Nobody else is made again."""
     address, world = make_world()
     world.videos(*({"external_id": f"abc{n:05}"} for n in range(4)))
     world.reviews(*(review("abc00001", f"u{n}", "5", "2024-01-01") for n in range(3)))
-    dials = BY_USER | {"window_months": 6}
+    dials = BY_USER | {"window_months": window}
     # late enough for the build that must see them on the other side
     ahead = 5 + 2 * build(address, vars=dials).seconds
     [(soon, edge)] = world.execute(
@@ -155,7 +215,7 @@ def test_time_alone_changes_users(make_world: Callable[[], tuple[Address, World]
     build(address, vars=dials)
     world.execute("select pg_sleep(greatest(0, extract(epoch from %s::timestamptz - now()) + 0.1))", [soon])
     build(address, vars=dials)
-    assert remade(world) == {"review:soon", "review:edge"}
+    assert remade(world) == expected
     second = snapshot.marts(address)
     build(address, vars=dials, full_refresh=True)
     assert snapshot.marts(address) == second

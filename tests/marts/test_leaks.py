@@ -74,7 +74,7 @@ def test_a_model_that_leaks_stops_the_whole_build(
     project = project_copy()
     model = project / "models" / "intermediate" / "int_user_training.sql"
     text = model.read_text(encoding="utf-8")
-    assert "int_fresh_outcomes.split = 'train' and" in text
-    model.write_text(text.replace("int_fresh_outcomes.split = 'train' and", ""), encoding="utf-8")
+    assert "outcomes.split = 'train' and" in text
+    model.write_text(text.replace("outcomes.split = 'train' and", ""), encoding="utf-8")
     with pytest.raises(MartError, match="the test assert_"):
         build(address, project=project, target=project.parent / "target")

@@ -1,5 +1,6 @@
 -- depends_on: {{ ref("int_fingerprints") }}
 -- depends_on: {{ ref("int_lines") }}
+-- depends_on: {{ ref("int_load_users") }}
 -- depends_on: {{ ref("int_forgotten_users") }}
 -- depends_on: {{ ref("int_user_links") }}
 -- depends_on: {{ ref("int_user_numbers") }}
@@ -24,18 +25,36 @@ last_clock as (
     where states.kind = 'clock'
 ),
 
--- lines that are new, or read again; lines about what changed; lines whose time has come, or left the window
+-- lines that are new, or read again; lines about what changed; lines whose time has come, or left the window: each by
+-- itself, as Postgres looks at no line where nothing of the kind has changed
 changed_lines as (
+    select int_load_users.user_no
+    from {{ ref("int_load_users") }} as int_load_users
+    where
+        (int_load_users.source, int_load_users.load_id) in (
+            select
+                changed_things.kind,
+                changed_things.key
+            from changed_things
+            where changed_things.kind in ('review', 'decision')
+        )
+    union
+    select int_lines.user_no
+    from {{ ref("int_lines") }} as int_lines
+    where int_lines.item_no in (select changed_things.key from changed_things where changed_things.kind = 'item')
+    union
     select int_lines.user_no
     from {{ ref("int_lines") }} as int_lines
     where
-        (int_lines.source, int_lines.load_id) in (
-            select changed_things.kind, changed_things.key from changed_things
-            where changed_things.kind in ('review', 'decision')
-        )
-        or int_lines.item_no in (select changed_things.key from changed_things where changed_things.kind = 'item')
-        or {{ time_state("int_lines.happened_at") }} != {{
+        {{ time_state("int_lines.happened_at") }} != {{
             time_state("int_lines.happened_at", "(select last_clock.read_at from last_clock)") }}
+        {%- if var("window_months") is none %}
+        and exists (
+            select 1
+            from {{ ref("int_load_users") }} as int_load_users
+            where int_load_users.newest_at > least((select last_clock.read_at from last_clock), now())
+        )
+        {%- endif %}
     union
     select int_forgotten_users.user_no
     from {{ ref("int_forgotten_users") }} as int_forgotten_users
@@ -50,7 +69,8 @@ changed as (
     from changed_things
     where changed_things.kind = 'user'
     union
-    -- whom recsys.forget_user took out of everything between two builds: their counts are all that is left
+    -- whom recsys.forget_user took out of everything between two builds: their counts are all that is left. Numbers are
+    -- given without a gap: where there is none, there is nobody to look for
     select counted.user_no
     from {{ kept_relation("int_user_outcomes") }} as counted
     where
@@ -58,6 +78,10 @@ changed as (
         and not exists (
             select 1 from {{ ref("int_user_numbers") }} as int_user_numbers
             where int_user_numbers.user_no = counted.user_no
+        )
+        and (
+            select count(*) < max(numbers_given.user_no)
+            from {{ ref("int_user_numbers") }} as numbers_given
         )
 ),
 

@@ -77,6 +77,7 @@ select
     int_load_states.load_id as key,
     cast(hashtextextended(int_load_states.reading, 0) as numeric) as fingerprint
 from {{ ref("int_load_states") }} as int_load_states
+where int_load_states.reading is not null
 union all
 select
     'item' as kind,

@@ -18,6 +18,14 @@ unwrapped as materialized (
     where named.address != ''
 ),
 
+-- in their order already: then the first that matches is the last that is tried
+ordered as (
+    select *
+    from {{ ref("url_patterns") }}
+    order by priority, site, pattern
+    offset 0
+),
+
 matched as materialized (
     select
         unwrapped.item_no,
@@ -32,11 +40,11 @@ matched as materialized (
     from unwrapped
     left join lateral (
         select
-            url_patterns.source as catalogue_source,
-            (regexp_match(unwrapped.address, url_patterns.pattern, 'i'))[1] as content_id
-        from {{ ref("url_patterns") }} as url_patterns
-        where unwrapped.address ~* url_patterns.pattern
-        order by url_patterns.priority, url_patterns.site, url_patterns.pattern
+            ordered.source as catalogue_source,
+            (regexp_match(unwrapped.address, ordered.pattern, 'i'))[1] as content_id
+        from ordered
+        where unwrapped.address ~* ordered.pattern
+        order by ordered.priority, ordered.site, ordered.pattern
         limit 1
     ) as pattern on true
 ),

@@ -2,17 +2,25 @@
     var("suspicious_events_per_minute"), var("suspicious_identical_stars"), var("suspicious_maker_likes"),
 ] | reject("none") | list -%}
 
--- only these can break a rule: everything below looks at a few users, however many there are
+-- Only these can break a rule: everything below looks at a few users, however many there are, and each rule at those
+-- with lines enough for it. Whoever the app knows may have more than the files say.
 with busy_users as (
-    select int_lines.user_no
-    from {{ ref("int_lines") }} as int_lines
-    group by int_lines.user_no
-    having count(*) >= {{ thresholds | min if thresholds else "null" }}
-    union
-    select int_user_links.app_no as user_no
+    select
+        int_load_users.user_no,
+        sum(int_load_users.n_lines) as n_lines
+    from {{ ref("int_load_users") }} as int_load_users
+    where int_load_users.user_no != 0
+    group by int_load_users.user_no
+    having sum(int_load_users.n_lines) >= {{ thresholds | min if thresholds else "null" }}
+    union all
+    select
+        int_user_links.app_no as user_no,
+        null as n_lines
     from {{ ref("int_user_links") }} as int_user_links
-    union
-    select int_user_numbers.user_no
+    union all
+    select
+        int_user_numbers.user_no,
+        null as n_lines
     from {{ ref("stg_app__decisions") }} as stg_app__decisions
     inner join {{ ref("int_user_numbers") }} as int_user_numbers
         on 'app:' || stg_app__decisions.user_id = int_user_numbers.user_key
@@ -64,7 +72,12 @@ one_rating as (
         min(events.stars) as stars,
         count(distinct events.video_id) as n_reviews
     from events
-    where events.is_review
+    where
+        events.is_review
+        and events.user_no in (
+            select busy_users.user_no from busy_users
+            where coalesce(busy_users.n_lines >= {{ var("suspicious_identical_stars") or "null" }}, true)
+        )
     group by events.user_no
     having
         count(distinct events.video_id) >= {{ var("suspicious_identical_stars") or "null" }}
@@ -99,7 +112,12 @@ likes as (
         count(distinct events.video_id) as n_likes,
         sum(count(distinct events.video_id)) over (partition by events.user_no) as n_likes_of_user
     from events
-    where events.label = 1
+    where
+        events.label = 1
+        and events.user_no in (
+            select busy_users.user_no from busy_users
+            where coalesce(busy_users.n_lines >= {{ var("suspicious_maker_likes") or "null" }}, true)
+        )
     group by events.user_no, events.maker
 ),
 

@@ -1,33 +1,27 @@
-with counted as (
-    select
-        int_fresh_outcomes.user_no,
-        int_video_traits.trait_no,
-        count(*) as n_likes
-    from {{ ref("int_fresh_outcomes") }} as int_fresh_outcomes
-    inner join {{ ref("int_video_traits") }} as int_video_traits
-        on int_fresh_outcomes.video_id = int_video_traits.video_id
-    where int_fresh_outcomes.split = 'train' and int_fresh_outcomes.label = 1
-    group by int_fresh_outcomes.user_no, int_video_traits.trait_no
-),
-
--- Most liked first, then by name, which is what the traits' numbers follow. Two numbers in one bigint,
--- (high << 32) + low, sort in half the time; never hash such a thing: bigint's hash folds the halves together.
-ranked as (
-    select
-        counted.user_no,
-        counted.trait_no & 1 as is_maker,
-        ((2147483647 - counted.n_likes) << 32) + counted.trait_no as preference
-    from counted
-),
-
 -- materialized: nobody should aggregate again to read the second element
-best as materialized (
-    select
-        ranked.user_no,
-        (array_agg(ranked.preference order by ranked.preference) filter (where ranked.is_maker = 0))[1:3] as tags,
-        (array_agg(ranked.preference order by ranked.preference) filter (where ranked.is_maker = 1))[1:3] as makers
-    from ranked
-    group by ranked.user_no
+with best as materialized (
+    {%- for half in (1, 2) %}
+        -- each half by itself, in the order of its index on user_no: over both everything would be sorted
+        select
+            ranked.user_no,
+            (array_agg(ranked.preference order by ranked.preference) filter (where ranked.is_maker = 0))[1:3] as tags,
+            (array_agg(ranked.preference order by ranked.preference) filter (where ranked.is_maker = 1))[1:3] as makers
+        from (
+            -- Most liked first, then by name, which is what the traits' numbers follow. Two numbers in one bigint,
+            -- (high << 32) + low, sort in half the time; never hash such a thing: bigint's hash folds the halves.
+            select
+                outcomes.user_no,
+                int_video_traits.trait_no & 1 as is_maker,
+                ((2147483647 - count(*)) << 32) + int_video_traits.trait_no as preference
+            from {{ ref("int_fresh_outcomes_" ~ half) }} as outcomes
+            inner join {{ ref("int_video_traits") }} as int_video_traits
+                on outcomes.video_id = int_video_traits.video_id
+            where outcomes.split = 'train' and outcomes.label = 1
+            group by outcomes.user_no, int_video_traits.trait_no
+        ) as ranked
+        group by ranked.user_no
+        {{ "union all" if not loop.last }}
+    {%- endfor %}
 )
 
 select

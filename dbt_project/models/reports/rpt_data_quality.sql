@@ -21,12 +21,29 @@ outcomes as (
 
 faults as (
     select
+        int_load_users.source,
+        int_load_users.load_id,
+        sum(int_load_users.n_unreadable_times) as n_unreadable_times,
+        sum(int_load_users.n_unreadable_splits) as n_unreadable_splits,
+        max(int_load_users.newest_at) as newest_at
+    from {{ ref("int_load_users") }} as int_load_users
+    group by int_load_users.source, int_load_users.load_id
+),
+
+-- mostly no file has a time to come, and no line is looked at
+times_to_come as (
+    select
         int_lines.source,
         int_lines.load_id,
-        count(*) filter (where int_lines.has_time and int_lines.happened_at is null) as n_unreadable_times,
-        count(*) filter (where int_lines.happened_at > now()) as n_future_times,
-        count(*) filter (where int_lines.has_split and int_lines.split is null) as n_unreadable_splits
+        count(*) as n_future_times
     from {{ ref("int_lines") }} as int_lines
+    where
+        int_lines.happened_at > now()
+        and exists (
+            select 1
+            from faults
+            where faults.newest_at > now()
+        )
     group by int_lines.source, int_lines.load_id
 )
 
@@ -39,9 +56,10 @@ select
     cast(coalesce(sum(outcomes.n_seen_only), 0) as bigint) as n_seen_only,
     cast(coalesce(sum(outcomes.n_superseded), 0) as bigint) as n_superseded,
     cast(coalesce(sum(faults.n_unreadable_times), 0) as bigint) as n_unreadable_times,
-    cast(coalesce(sum(faults.n_future_times), 0) as bigint) as n_future_times,
+    cast(coalesce(sum(times_to_come.n_future_times), 0) as bigint) as n_future_times,
     cast(coalesce(sum(faults.n_unreadable_splits), 0) as bigint) as n_unreadable_splits
 from outcomes
 left join loads on outcomes.load_id = loads.load_id
 left join faults on outcomes.source = faults.source and outcomes.load_id = faults.load_id
+left join times_to_come on outcomes.source = times_to_come.source and outcomes.load_id = times_to_come.load_id
 group by outcomes.source, coalesce(loads.day, cast(now() at time zone 'UTC' as date))
