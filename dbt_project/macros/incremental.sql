@@ -90,7 +90,7 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- Before new lines come in: away with those of files that are read again, or are gone. -#}
+{#- Before new lines come in: away with those of files that are read again, or are gone; with all, where all are read. -#}
 {% macro forget_stale_lines() -%}
     {%- if is_incremental() -%}
     {%- for name in ("int_lines", "int_load_users") %}
@@ -98,6 +98,8 @@
     where {{ is_stale("kept") }}
     {%- if not loop.last %};{% endif -%}
     {%- endfor -%}
+    {%- elif execute and kept_relation("int_load_users") -%}
+    truncate {{ kept_name("int_load_users") }}
     {%- endif -%}
 {%- endmacro %}
 

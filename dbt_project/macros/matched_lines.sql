@@ -10,8 +10,7 @@ with file_lines as (
         int_lines.source = 'review' as is_review,
         int_lines.load_id,
         int_lines.line_number,
-        -- 0 is nobody
-        coalesce(int_user_links.app_no, int_lines.user_no, 0) as user_no,
+        coalesce(int_user_links.app_no, int_lines.user_no) as user_no,
         coalesce(int_user_links.app_key, int_lines.user_key) as user_key,
         int_lines.item_no,
         int_lines.stars,
@@ -27,8 +26,9 @@ with file_lines as (
     left join {{ ref("int_user_links") }} as int_user_links on int_lines.user_no = int_user_links.reviewer_no
     where
         true
-        {{ and_among(users, "coalesce(int_user_links.app_no, int_lines.user_no, 0)") }}
-        {{ and_in_half(half, "coalesce(int_user_links.app_no, int_lines.user_no, 0)") }}
+        {{ and_own_number_among(users) }}
+        {{ and_among(users, "coalesce(int_user_links.app_no, int_lines.user_no)") }}
+        {{ and_in_half(half, "coalesce(int_user_links.app_no, int_lines.user_no)") }}
         {{ and_among(items, "int_lines.item_no") }}
 ),
 
@@ -132,6 +132,20 @@ from labelled
     {%- elif half -%}
     and {{ user_no }} {{ "<=" if half == 1 else ">" }} (
         select coalesce(max(numbered.user_no), 0) / 2 from {{ ref("int_user_numbers") }} as numbered
+    )
+    {%- endif -%}
+{%- endmacro %}
+
+{#-
+    Of the line's own number, which may be that of a reviewer linked to one of `users`: Postgres asks this first, of the
+    line as it lies there, and joins the rest to the lines that are left.
+-#}
+{% macro and_own_number_among(users) -%}
+    {%- if users -%}
+    and int_lines.user_no in (
+        {{ users }}
+        union all
+        select linked.reviewer_no from {{ ref("int_user_links") }} as linked where linked.app_no in ({{ users }})
     )
     {%- endif -%}
 {%- endmacro %}

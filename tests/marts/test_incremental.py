@@ -39,7 +39,7 @@ def remade(world: World) -> set[object]:
 
 
 COUNTED = """
-    select source, load_id, coalesce(user_no, 0), count(*), max(happened_at),
+    select source, load_id, user_no, count(*), max(happened_at),
         count(*) filter (where has_time and happened_at is null),
         count(*) filter (where has_split and split is null)
     from martello_intermediate.int_lines group by 1, 2, 3

@@ -61,7 +61,7 @@ changed_lines as (
 ),
 
 changed as (
-    select coalesce(int_user_links.app_no, changed_lines.user_no, 0) as user_no
+    select coalesce(int_user_links.app_no, changed_lines.user_no) as user_no
     from changed_lines
     left join {{ ref("int_user_links") }} as int_user_links on changed_lines.user_no = int_user_links.reviewer_no
     union

@@ -55,7 +55,8 @@ select
     lines.source,
     lines.load_id,
     lines.line_number,
-    int_user_numbers.user_no,
+    -- 0 is nobody
+    coalesce(int_user_numbers.user_no, 0) as user_no,
     {{ bytewise("lines.user_key") }} as user_key,
     int_item_numbers.item_no,
     lines.stars,
