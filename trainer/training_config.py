@@ -12,9 +12,8 @@ from trainer.sampling import parse_mixture
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Every dial. Penalty, popularity and half-lives are chosen per mart on held-out rows.
-
-    Not yet measured: history length, pooling exponent, dislike weight, dimension.
+    """Every dial but those of the start and of histories, which are chosen per mart on held-out rows
+    (choose_start.py). What each is worth: tests/benchmarks/towers_ablations.py and README, Decisions.
     """
 
     embedding_dim: int = 256
@@ -27,7 +26,7 @@ class TrainingConfig:
     """Likes per step (not users: a step costs and learns about the same on sparse and on dense data)."""
     lr: float = 1e-4
     temperature: float | None = None
-    """Fixed while training; a learned one was not tried here. None: the likeliest one at the start."""
+    """Fixed while training; a learned one was no better. None: the likeliest one at the start."""
     loss: Literal["softmax", "bce", "hinge"] = "softmax"
     margin: float = 1.0
     negatives: str = "random=0.5,popular=0.5"
