@@ -1,6 +1,7 @@
 """Seconds and memory of training on synthetic likes; says nothing about quality.
 
     python tests/benchmarks/towers_scale.py --users 30000 --videos 40000 --likes 1000000 [--epochs 2]
+                                            [--untuned]
 
 The same under `torchrun --nproc-per-node 2` trains in two processes; rates are of all of them together.
 """
@@ -13,6 +14,7 @@ import numpy as np
 
 from trainer.mart import Catalogue, Interactions, make_mart
 from trainer.process_group import join_group, leave_group
+from trainer.start_maker import Chosen
 from trainer.training import TrainingConfig, fit
 from trainer.training_worker import follow
 
@@ -22,6 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name, default in (("users", 30_000), ("videos", 40_000), ("likes", 1_000_000), ("epochs", 2)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--untuned", action="store_true", help="the default dials instead of the best")
     args = parser.parse_args()
     rng = np.random.default_rng(0)
     # user and video popularity by powers; a taste per user pulls likes into one of 50 blocks of the catalogue
@@ -63,6 +66,7 @@ def main() -> None:
         lambda r: print(
             f"  epoch {r.epoch}: {n / max(r.seconds, 1e-9):,.0f} likes/s, {r.seconds:.1f} s", flush=True
         ),
+        chosen=Chosen.before(config.history) if args.untuned else None,
         group=group,
     )
     leave_group(group)
