@@ -201,7 +201,7 @@ def newcomers(mart: Mart, model: TrainedModel, most_users: int) -> None:
     for n in (0, 1, 2, 5):
         place = np.arange(len(full.items)) - full.starts[full.rows]
         cut = full.keep(place < n)
-        u = model.user_vectors(type(histories)(cut, none, model.aggregates.compute(cut, none)), h_ND)
+        u = model.user_vectors(type(histories)(cut, none, none, model.aggregates.compute(cut, none)), h_ND)
         free = np.ones((len(users), len(v_ND)), np.bool_)
         free[:, n_likes == 0] = False
         free[full.rows, full.items] = False  # the same videos may be shown at each n
