@@ -158,7 +158,8 @@ def test_a_rate_too_high_stops_with_the_step(world: Mart) -> None:
 @pytest.mark.parametrize(("dials", "said"), [
     ({"lr": 0.0}, "--lr"), ({"lr": float("nan")}, "--lr"), ({"epochs": 0}, "--epochs"),
     ({"embedding_dim": 2}, "--embedding-dim"), ({"device": "tpu"}, "--device"),
-    ({"negatives": "x=1"}, "--negatives"),
+    ({"negatives": "x=1"}, "--negatives"), ({"less_popular": float("nan")}, "--less-popular"),
+    ({"less_popular": 0.3, "start": "random"}, "--start random"),
 ])  # fmt: skip
 def test_a_dial_that_cannot_be_stops_at_the_door(world: Mart, dials: dict, said: str) -> None:
     with pytest.raises(UsageError, match=said):

@@ -70,6 +70,11 @@ def check_config(config: TrainingConfig) -> None:
             raise UsageError(f"{name} is {value}", "it must be above 0")
     if not abs(config.less_popular) < float("inf"):
         raise UsageError(f"--less-popular is {config.less_popular}", "it must be a number, 0 for no change")
+    if config.less_popular and config.start == "random":
+        raise UsageError(
+            f"--less-popular {config.less_popular:g} has nothing to move after --start random",
+            "its vectors have no coordinate of popularity: leave one of the two out",
+        )
     if config.embedding_dim < 4:
         raise UsageError(f"--embedding-dim is {config.embedding_dim}", "it must be at least 4")
     parse_mixture(config.negatives)

@@ -86,7 +86,9 @@ begin
         weighted.weight,
         weighted.weight / power(sum(weighted.weight) over (partition by weighted.label = 0), model.exponent),
         weighted.history_embedding
-    from weighted;
+    from (select weighted.*, bool_or(weighted.label = 1) over () as has_like from weighted) as weighted
+    -- what was only seen speaks beside likes, not in their place
+    where weighted.label <> -1 or weighted.has_like;
 end;
 $$;
 comment on function recsys.tower_history(text, uuid[], smallint[], timestamptz[]) is
@@ -131,7 +133,7 @@ begin
         count(*) filter (where pooled.label = 0)
     into likes, dislikes, liked_ids, n_dislikes
     from pooled;
-    if liked_ids is null then
+    if likes is null then
         return null;
     end if;
 

@@ -98,6 +98,18 @@ def decide(connection: Connection, user: str, video: str, decision: str, ago: st
     )
 
 
+def test_what_was_only_seen_is_not_read_in_place_of_likes(serving: Connection, world: World) -> None:
+    """Neither by SQL nor by a client that computes the vector itself."""
+    user, key = app_user(0), world.user_keys[0]
+    inputs = "select jsonb_array_length(public.user_tower_inputs(%s) -> 'likes')"
+    both = len(world.history(key)[1]) + len(world.history(key)[-1])
+    assert len(world.history(key)[-1]) > 0
+    assert serving.execute(inputs, (user,)).fetchone() == (both,)
+    serving.execute("delete from marts.fct_interactions where user_key = %s and label = 1", (key,))
+    assert serving.execute(inputs, (user,)).fetchone() == (0,)
+    assert in_sql(serving, key) is None
+
+
 def test_live_decisions_join_what_the_marts_know(serving: Connection, world: World) -> None:
     user, key = app_user(0), world.user_keys[0]
     new = next(v for v in range(60) if v not in {e.video for e in world.events if e.user_key == key})
