@@ -133,14 +133,11 @@
         {%- for name in (
             "min_stars", "max_negative_stars", "stars_max", "nope_is_skip", "review_weight", "decision_weight",
             "cid_aliases", "register_unknown_videos", "window_months", "split_strategy", "val_ratio", "test_ratio",
-            "history_length",
+            "history_length", "number_seed",
         ) -%}
             {%- do parts.append(name ~ " " ~ var(name)) -%}
         {%- endfor -%}
-        hashtextextended(
-            '{{ local_md5(parts | join(" ")) }}',
-            cast(cast(to_regclass('{{ kept_name("int_user_numbers") }}') as oid) as bigint)
-        )
+        hashtextextended('{{ local_md5(parts | join(" ")) }}', 0)
     {%- else -%}
         0
     {%- endif -%}

@@ -1,11 +1,11 @@
 {#-
-    What is kept between builds, first half: the reading of files. Trimming, numbers, times and the lookup of items and
-    users cost the most per line and depend on nothing but the line, so a line is read once, and so is an item. What
+    What is kept between builds, first half: the reading of files. Trimming, numbers, times and the lookup of items cost
+    the most per line and depend on nothing but the line, so a line is read once, and so is an item. What
     depends on vars, the catalogue or other lines is macros/changed_users.sql's.
 
     int_load_states knows for each file a fingerprint of what is there (Postgres' row versions and their number: lines
     added, changed or deleted change it) and the fingerprint of what int_lines has read. A file is read again when
-    they differ, when the numbers of items or users were given anew, or when the code that reads was changed.
+    they differ, when the numbers of items were given anew, or when the code that reads was changed.
 
     int_load_users says of each file whose lines are in it, how many, and how new: what every build would otherwise ask
     of every line. int_videos is kept in the same way: a video's keys are made when it comes or changes.
@@ -40,23 +40,22 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- What int_lines would note now: the file's fingerprint, the reader's code, the two numberings (oids of tables). -#}
+{#- What int_lines would note now: the file's fingerprint, the reader's code, the numbering of items (a table's oid). -#}
 {% macro current_reading() -%}
     int_load_states.fingerprint || ' {{ reader_checksum() }} '
-    {%- for name in ("int_item_numbers", "int_user_numbers") %}
-    || ' ' || cast(cast(to_regclass('{{ kept_name(name) }}') as oid) as text)
-    {%- endfor -%}
+    || cast(cast(to_regclass('{{ kept_name("int_item_numbers") }}') as oid) as text)
 {%- endmacro %}
 
 {#- What is kept of the reading. -#}
 {% macro readers() %}
-    {{ return(["int_lines", "int_load_users", "int_item_numbers", "int_user_numbers", "int_items", "int_videos"]) }}
+    {{ return(["int_lines", "int_load_users", "int_item_numbers", "int_items", "int_videos"]) }}
 {% endmacro %}
 
 {#- Changes when the models that read, the URL patterns or any macro change. -#}
 {% macro reader_checksum() -%}
     {%- if execute -%}
-        {%- set parts = [macros_checksum(), graph.nodes["seed.martello.url_patterns"].checksum.checksum] -%}
+        {%- set patterns = graph.nodes["seed.martello.url_patterns"].checksum.checksum -%}
+        {%- set parts = [macros_checksum(), patterns, var("number_seed")] -%}
         {%- for name in readers() -%}
             {%- do parts.append(graph.nodes["model.martello." ~ name].checksum.checksum) -%}
         {%- endfor -%}
@@ -127,7 +126,8 @@
         select
             cast(null as text) as source,
             cast(null as bigint) as load_id,
-            cast(null as integer) as user_no
+            cast(null as bigint) as user_no,
+            cast(null as text) as user_key
         where false
     )
     {%- endif -%}
@@ -228,7 +228,7 @@
             {%- set ns.is_ours = false -%}
         {%- endfor -%}
         {%- if not ns.is_ours -%}
-            {%- for name in readers() -%}
+            {%- for name in readers() + ["int_forgotten_users", "int_states"] -%}
                 {%- set kept = adapter.get_relation(target.database, schema, name) -%}
                 {%- if kept -%}{%- do adapter.drop_relation(kept) -%}{%- endif -%}
             {%- endfor -%}

@@ -39,8 +39,8 @@ app_lines as (
         -- the live table is younger than any file, and its decisions younger than the likes of its first days
         cast(null as bigint) as load_id,
         cast(case stg_app__decisions.app_table when 'likes' then 1 else 2 end as bigint) as line_number,
-        coalesce(int_user_numbers.user_no, 0) as user_no,
-        int_user_numbers.user_key,
+        {{ user_number("'app:' || stg_app__decisions.user_id") }} as user_no,
+        {{ bytewise("('app:' || stg_app__decisions.user_id)") }} as user_key,
         cast(null as integer) as item_no,
         cast(null as numeric) as stars,
         lower({{ trimmed("stg_app__decisions.decision") }}) as decision,
@@ -54,13 +54,11 @@ app_lines as (
             when int_catalogue.video_id is null then 'unknown_video'
         end as item_fault
     from {{ ref("stg_app__decisions") }} as stg_app__decisions
-    left join {{ ref("int_user_numbers") }} as int_user_numbers
-        on 'app:' || stg_app__decisions.user_id = int_user_numbers.user_key
     left join {{ ref("int_catalogue") }} as int_catalogue on stg_app__decisions.video_id = int_catalogue.video_id
     where
         {{ "false" if items else "true" }}
-        {{ and_among(users, "coalesce(int_user_numbers.user_no, 0)") }}
-        {{ and_in_half(half, "coalesce(int_user_numbers.user_no, 0)") }}
+        {{ and_among(users, user_number("'app:' || stg_app__decisions.user_id")) }}
+        {{ and_in_half(half, user_number("'app:' || stg_app__decisions.user_id")) }}
 ),
 
 lines as (
@@ -122,7 +120,7 @@ from labelled
 {%- endmacro %}
 
 {#-
-    The users of the lower or the upper half. What becomes of a user's lines is one long walk through them in their order,
+    The users with numbers below 0, or the others: half of them. What becomes of a user's lines is one long walk through them in their order,
     which Postgres takes with one process; two halves are two models, made at the same time. A temporal split has one
     cut for everybody and no halves: there all are in the first.
 -#}
@@ -130,9 +128,7 @@ from labelled
     {%- if half and var("split_strategy") == "temporal" -%}
     and {{ "true" if half == 1 else "false" }}
     {%- elif half -%}
-    and {{ user_no }} {{ "<=" if half == 1 else ">" }} (
-        select coalesce(max(numbered.user_no), 0) / 2 from {{ ref("int_user_numbers") }} as numbered
-    )
+    and {{ user_no }} {{ "<" if half == 1 else ">=" }} 0
     {%- endif -%}
 {%- endmacro %}
 

@@ -3,13 +3,26 @@
     int_fresh_outcomes (a table of the users that changed, which the marts are made of).
 
     One sort does it all: lines of one user and video have the same lot, so that in the order of user and lot the
-    newest of a pair is seen from its neighbour and the draw of the split counts on.
+    newest of a pair is seen from its neighbour, and the draw of the split has little to put in order.
 -#}
 {% macro line_outcomes(lines) -%}
+-- what is sorted by, then numbers, then what may be null or of any length: rows are compared and copied many times below,
+-- and a column is found at once where none of varying length stands before it
 with lines as (
     select
-        int_matched_lines.*,
+        int_matched_lines.user_no,
         decode(md5(int_matched_lines.user_key || ' ' || int_matched_lines.video_key), 'hex') as lot,
+        int_matched_lines.video_id,
+        int_matched_lines.load_id,
+        int_matched_lines.line_number,
+        int_matched_lines.is_review,
+        int_matched_lines.item_no,
+        int_matched_lines.occurred_at,
+        int_matched_lines.label,
+        int_matched_lines.user_key,
+        int_matched_lines.source,
+        int_matched_lines.match_rule,
+        int_matched_lines.split,
         coalesce(
             int_matched_lines.fault,
             case when int_suspicious_users.user_no is not null then 'suspicious_user' end
@@ -61,6 +74,7 @@ pairs as (
         to_split.*,
         {{ draw_lots("to_split") }}
     from to_split
+    {{ window_of_draws("to_split") }}
 ),
 
 {{ split_up("pairs") }}

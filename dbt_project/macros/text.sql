@@ -105,6 +105,14 @@
     )") }}
 {%- endmacro %}
 
+{#-
+    The number of a user: 64 bits of a hash, which every model makes by itself, where a table of numbers would have to be
+    read, written and joined to every line. 0 is nobody. That no two users have the same is a test.
+-#}
+{% macro user_number(user_key) -%}
+    coalesce(hashtextextended({{ user_key }}, {{ var("number_seed") | int }}), 0)
+{%- endmacro %}
+
 {% macro indexable(text) -%}
     case when octet_length({{ text }}) <= 2000 then {{ text }} end
 {%- endmacro %}

@@ -6,6 +6,8 @@ as $$
 declare
     user_key constant text := 'app:' || app_user;
     names text[] := array[app_user::text, 'app:' || app_user];
+    numbers bigint[] := '{}';
+    more bigint[];
     removed jsonb := '{}';
     place record;
     first_at timestamptz;
@@ -67,7 +69,30 @@ begin
         get diagnostics n_rows = row_count;
         removed := removed || jsonb_build_object(place.relation, n_rows);
     end loop;
-    -- what dbt keeps between its builds: every column that names a user, by id or by key
+    -- what dbt keeps between its builds: counts, which name a user by number alone ...
+    if to_regclass('martello_intermediate.int_user_outcomes') is not null then
+        for place in
+            select *
+            from (
+                values
+                ('martello_intermediate.int_load_users', 'user_no'),
+                ('martello_intermediate.int_forgotten_users', 'user_no'),
+                ('martello_intermediate.int_states', 'key')
+            ) as places (relation, number)
+            where to_regclass(places.relation) is not null
+        loop
+            execute format('select array_agg(%I) from %s where user_key = any ($1)', place.number, place.relation)
+            into more
+            using names;
+            numbers := numbers || coalesce(more, '{}');
+        end loop;
+        execute 'delete from martello_intermediate.int_user_outcomes where user_no = any ($1)' using numbers;
+        get diagnostics n_rows = row_count;
+        if n_rows > 0 then
+            removed := removed || jsonb_build_object('martello_intermediate.int_user_outcomes', n_rows);
+        end if;
+    end if;
+    -- ... and every column that names one by id or by key
     for place in
         select
             format('%I.%I', pg_namespace.nspname, pg_class.relname) as relation,

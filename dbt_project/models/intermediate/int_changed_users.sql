@@ -3,16 +3,16 @@
 -- depends_on: {{ ref("int_load_users") }}
 -- depends_on: {{ ref("int_forgotten_users") }}
 -- depends_on: {{ ref("int_user_links") }}
--- depends_on: {{ ref("int_user_numbers") }}
 {% if must_make_everything() -%}
     select
-        cast(null as integer) as user_no,
+        cast(null as bigint) as user_no,
         cast(null as text) as user_key
 {%- else -%}
 with changed_things as (
     select
         coalesce(now_here.kind, last_build.kind) as kind,
-        coalesce(now_here.key, last_build.key) as key
+        coalesce(now_here.key, last_build.key) as key,
+        coalesce(now_here.user_key, last_build.user_key) as user_key
     from {{ ref("int_fingerprints") }} as now_here
     full join {{ kept_relation("int_states") }} as last_build
         on now_here.kind = last_build.kind and now_here.key = last_build.key
@@ -28,7 +28,9 @@ last_clock as (
 -- lines that are new, or read again; lines about what changed; lines whose time has come, or left the window: each by
 -- itself, as Postgres looks at no line where nothing of the kind has changed
 changed_lines as (
-    select int_load_users.user_no
+    select
+        int_load_users.user_no,
+        int_load_users.user_key
     from {{ ref("int_load_users") }} as int_load_users
     where
         (int_load_users.source, int_load_users.load_id) in (
@@ -39,11 +41,15 @@ changed_lines as (
             where changed_things.kind in ('review', 'decision')
         )
     union
-    select int_lines.user_no
+    select
+        int_lines.user_no,
+        int_lines.user_key
     from {{ ref("int_lines") }} as int_lines
     where int_lines.item_no in (select changed_things.key from changed_things where changed_things.kind = 'item')
     union
-    select int_lines.user_no
+    select
+        int_lines.user_no,
+        int_lines.user_key
     from {{ ref("int_lines") }} as int_lines
     where
         {{ time_state("int_lines.happened_at") }} != {{
@@ -56,51 +62,41 @@ changed_lines as (
         )
         {%- endif %}
     union
-    select int_forgotten_users.user_no
+    select
+        int_forgotten_users.user_no,
+        int_forgotten_users.user_key
     from {{ ref("int_forgotten_users") }} as int_forgotten_users
 ),
 
 changed as (
-    select coalesce(int_user_links.app_no, changed_lines.user_no) as user_no
+    select
+        coalesce(int_user_links.app_no, changed_lines.user_no) as user_no,
+        coalesce(int_user_links.app_key, changed_lines.user_key) as user_key
     from changed_lines
     left join {{ ref("int_user_links") }} as int_user_links on changed_lines.user_no = int_user_links.reviewer_no
     union
-    select cast(changed_things.key as integer) as user_no
+    select
+        changed_things.key as user_no,
+        changed_things.user_key
     from changed_things
     where changed_things.kind = 'user'
-    union
-    -- whom recsys.forget_user took out of everything between two builds: their counts are all that is left. Numbers are
-    -- given without a gap: where there is none, there is nobody to look for
-    select counted.user_no
-    from {{ kept_relation("int_user_outcomes") }} as counted
-    where
-        counted.user_no != 0
-        and not exists (
-            select 1 from {{ ref("int_user_numbers") }} as int_user_numbers
-            where int_user_numbers.user_no = counted.user_no
-        )
-        and (
-            select count(*) < max(numbers_given.user_no)
-            from {{ ref("int_user_numbers") }} as numbers_given
-        )
 ),
 
 everybody as (
     select
         exists (select 1 from changed_things where changed_things.kind = 'recipe')
         or (select count(*) from changed)
-        > {{ var("rebuild_share") }} * (select count(*) from {{ ref("int_user_numbers") }}) as is_changed
+        > {{ var("rebuild_share") }} * (select count(*) from {{ kept_relation("dim_users") }}) as is_changed
 )
 
 select
     changed.user_no,
-    int_user_numbers.user_key
+    changed.user_key
 from changed
-left join {{ ref("int_user_numbers") }} as int_user_numbers on changed.user_no = int_user_numbers.user_no
 where not (select everybody.is_changed from everybody)
 union all
 select
-    cast(null as integer) as user_no,
+    cast(null as bigint) as user_no,
     cast(null as text) as user_key
 from everybody
 where everybody.is_changed

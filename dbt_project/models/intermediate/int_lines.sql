@@ -55,8 +55,7 @@ select
     lines.source,
     lines.load_id,
     lines.line_number,
-    -- 0 is nobody
-    coalesce(int_user_numbers.user_no, 0) as user_no,
+    {{ user_number("lines.user_key") }} as user_no,
     {{ bytewise("lines.user_key") }} as user_key,
     int_item_numbers.item_no,
     lines.stars,
@@ -73,4 +72,3 @@ select
 from lines
 left join {{ ref("int_item_numbers") }} as int_item_numbers
     on lines.item = int_item_numbers.item and (lines.source = 'decision') = int_item_numbers.may_be_bare
-left join {{ ref("int_user_numbers") }} as int_user_numbers on lines.user_key = int_user_numbers.user_key

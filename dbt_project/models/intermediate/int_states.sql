@@ -6,5 +6,6 @@
 select
     int_fingerprints.kind,
     int_fingerprints.key,
+    int_fingerprints.user_key,
     int_fingerprints.fingerprint
 from {{ ref("int_fingerprints") }} as int_fingerprints

@@ -2,28 +2,30 @@
     var("suspicious_events_per_minute"), var("suspicious_identical_stars"), var("suspicious_maker_likes"),
 ] | reject("none") | list -%}
 
--- Only these can break a rule: everything below looks at a few users, however many there are, and each rule at those
--- with lines enough for it. Whoever the app knows may have more than the files say.
-with busy_users as (
+with user_lines as (
     select
-        int_load_users.user_no,
-        sum(int_load_users.n_lines) as n_lines
+        coalesce(int_user_links.app_no, int_load_users.user_no) as user_no,
+        int_load_users.n_lines
     from {{ ref("int_load_users") }} as int_load_users
+    left join {{ ref("int_user_links") }} as int_user_links on int_load_users.user_no = int_user_links.reviewer_no
     where int_load_users.user_no != 0
-    group by int_load_users.user_no
-    having sum(int_load_users.n_lines) >= {{ thresholds | min if thresholds else "null" }}
     union all
     select
-        int_user_links.app_no as user_no,
-        null as n_lines
-    from {{ ref("int_user_links") }} as int_user_links
-    union all
-    select
-        int_user_numbers.user_no,
-        null as n_lines
+        {{ user_number("'app:' || stg_app__decisions.user_id") }} as user_no,
+        1 as n_lines
     from {{ ref("stg_app__decisions") }} as stg_app__decisions
-    inner join {{ ref("int_user_numbers") }} as int_user_numbers
-        on 'app:' || stg_app__decisions.user_id = int_user_numbers.user_key
+    where stg_app__decisions.user_id is not null
+),
+
+-- Only these can break a rule: everything below looks at a few users, however many there are, and each rule at those
+-- with lines enough for it.
+busy_users as (
+    select
+        user_lines.user_no,
+        sum(user_lines.n_lines) as n_lines
+    from user_lines
+    group by user_lines.user_no
+    having sum(user_lines.n_lines) >= {{ thresholds | min if thresholds else "null" }}
 ),
 
 eligible as (
@@ -37,6 +39,7 @@ eligible as (
 events as (
     select
         eligible.user_no,
+        eligible.user_key,
         eligible.video_id,
         eligible.is_review,
         eligible.stars,
@@ -50,25 +53,28 @@ events as (
 minutes as (
     select
         events.user_no,
+        events.user_key,
         count(distinct events.video_id) as n_events
     from events
     where events.occurred_at is not null
-    group by events.user_no, date_trunc('minute', events.occurred_at)
+    group by events.user_no, events.user_key, date_trunc('minute', events.occurred_at)
     having count(distinct events.occurred_at) > 1
 ),
 
 bursts as (
     select
         minutes.user_no,
+        minutes.user_key,
         max(minutes.n_events) || ' events in one minute' as reason
     from minutes
-    group by minutes.user_no
+    group by minutes.user_no, minutes.user_key
     having max(minutes.n_events) >= {{ var("suspicious_events_per_minute") or "null" }}
 ),
 
 one_rating as (
     select
         events.user_no,
+        events.user_key,
         min(events.stars) as stars,
         count(distinct events.video_id) as n_reviews
     from events
@@ -76,9 +82,9 @@ one_rating as (
         events.is_review
         and events.user_no in (
             select busy_users.user_no from busy_users
-            where coalesce(busy_users.n_lines >= {{ var("suspicious_identical_stars") or "null" }}, true)
+            where busy_users.n_lines >= {{ var("suspicious_identical_stars") or "null" }}
         )
-    group by events.user_no
+    group by events.user_no, events.user_key
     having
         count(distinct events.video_id) >= {{ var("suspicious_identical_stars") or "null" }}
         and min(events.stars) = max(events.stars)
@@ -88,6 +94,7 @@ one_rating as (
 identical_stars as (
     select
         one_rating.user_no,
+        one_rating.user_key,
         'all ' || one_rating.n_reviews || ' reviews have ' || trim_scale(one_rating.stars) || ' stars' as reason
     from one_rating
     where {{ var("suspicious_identical_stars_usual") }} > (
@@ -108,6 +115,7 @@ makers as (
 likes as (
     select
         events.user_no,
+        events.user_key,
         events.maker,
         count(distinct events.video_id) as n_likes,
         sum(count(distinct events.video_id)) over (partition by events.user_no) as n_likes_of_user
@@ -116,14 +124,15 @@ likes as (
         events.label = 1
         and events.user_no in (
             select busy_users.user_no from busy_users
-            where coalesce(busy_users.n_lines >= {{ var("suspicious_maker_likes") or "null" }}, true)
+            where busy_users.n_lines >= {{ var("suspicious_maker_likes") or "null" }}
         )
-    group by events.user_no, events.maker
+    group by events.user_no, events.user_key, events.maker
 ),
 
 one_maker as (
     select
         likes.user_no,
+        likes.user_key,
         round(100 * likes.n_likes / likes.n_likes_of_user) || ' % of ' || likes.n_likes_of_user
         || ' likes are for maker ' || likes.maker as reason
     from likes
@@ -144,8 +153,7 @@ reasons as (
 
 select
     reasons.user_no,
-    int_user_numbers.user_key,
+    reasons.user_key,
     string_agg(reasons.reason, '; ' order by reasons.reason) as suspicion_reason
 from reasons
-inner join {{ ref("int_user_numbers") }} as int_user_numbers on reasons.user_no = int_user_numbers.user_no
-group by reasons.user_no, int_user_numbers.user_key
+group by reasons.user_no, reasons.user_key

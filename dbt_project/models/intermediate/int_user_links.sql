@@ -9,9 +9,9 @@ with links as (
 )
 
 select
-    reviewers.user_no as reviewer_no,
-    app_users.user_no as app_no,
-    links.app_key
+    {{ user_number("links.reviewer_key") }} as reviewer_no,
+    {{ user_number("links.app_key") }} as app_no,
+    links.reviewer_key,
+    {{ bytewise("links.app_key") }} as app_key
 from links
-inner join {{ ref("int_user_numbers") }} as reviewers on links.reviewer_key = reviewers.user_key
-inner join {{ ref("int_user_numbers") }} as app_users on links.app_key = app_users.user_key
+where links.reviewer_key is not null

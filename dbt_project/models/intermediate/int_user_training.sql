@@ -3,6 +3,7 @@ with described as (
     {%- for half in (1, 2) %}
         select
             outcomes.user_no,
+            min(outcomes.user_key) as user_key,
             array_agg(
                 outcomes.video_id
                 order by outcomes.occurred_at desc nulls last, outcomes.video_id asc
@@ -32,8 +33,6 @@ prices as (
 
 select
     described.*,
-    prices.price_preference,
-    int_user_numbers.user_key
+    prices.price_preference
 from described
 left join prices on described.user_no = prices.user_no
-inner join {{ ref("int_user_numbers") }} as int_user_numbers on described.user_no = int_user_numbers.user_no
