@@ -1,37 +1,7 @@
-{%- set thresholds = [
-    var("suspicious_events_per_minute"), var("suspicious_identical_stars"), var("suspicious_maker_likes"),
-] | reject("none") | list -%}
-
-with user_lines as (
-    select
-        coalesce(int_user_links.app_no, int_load_users.user_no) as user_no,
-        int_load_users.n_lines
-    from {{ ref("int_load_users") }} as int_load_users
-    left join {{ ref("int_user_links") }} as int_user_links on int_load_users.user_no = int_user_links.reviewer_no
-    where int_load_users.user_no != 0
-    union all
-    select
-        {{ user_number("'app:' || stg_app__decisions.user_id") }} as user_no,
-        1 as n_lines
-    from {{ ref("stg_app__decisions") }} as stg_app__decisions
-    where stg_app__decisions.user_id is not null
-),
-
--- Only these can break a rule: everything below looks at a few users, however many there are, and each rule at those
--- with lines enough for it.
-busy_users as (
-    select
-        user_lines.user_no,
-        sum(user_lines.n_lines) as n_lines
-    from user_lines
-    group by user_lines.user_no
-    having sum(user_lines.n_lines) >= {{ thresholds | min if thresholds else "null" }}
-),
-
-eligible as (
+with eligible as (
     select busy_lines.*
     from (
-        {{ matched_lines("select busy_users.user_no from busy_users") }}
+        {{ matched_lines("select busy_users.user_no from " ~ ref("int_busy_users") ~ " as busy_users") }}
     ) as busy_lines
     where busy_lines.fault is null
 ),
@@ -81,7 +51,8 @@ one_rating as (
     where
         events.is_review
         and events.user_no in (
-            select busy_users.user_no from busy_users
+            select busy_users.user_no
+            from {{ ref("int_busy_users") }} as busy_users
             where busy_users.n_lines >= {{ var("suspicious_identical_stars") or "null" }}
         )
     group by events.user_no, events.user_key
@@ -123,7 +94,8 @@ likes as (
     where
         events.label = 1
         and events.user_no in (
-            select busy_users.user_no from busy_users
+            select busy_users.user_no
+            from {{ ref("int_busy_users") }} as busy_users
             where busy_users.n_lines >= {{ var("suspicious_maker_likes") or "null" }}
         )
     group by events.user_no, events.user_key, events.maker
