@@ -48,8 +48,39 @@
     {%- endif -%}
 {%- endmacro %}
 
+{#-
+    Statistics of a new table; of one that is kept where a tenth of its pages is newer than they are, which is when
+    Postgres' own daemon would come by.
+-#}
 {% macro analyze_table() -%}
     {%- if execute and model.config.materialized != "view" -%}
+        {%- set has_grown = run_query(
+            "select 1 from pg_catalog.pg_class where oid = '" ~ this ~ "'::regclass and "
+            ~ "pg_catalog.pg_relation_size(oid) > 1.1 * current_setting('block_size')::bigint * relpages"
+        ) if model.config.materialized == "incremental" else [1] -%}
+        {%- if has_grown | length %}
         analyze {{ this }}
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{#-
+    The descriptions as comments, of a relation and its columns in one statement. dbt asks information_schema twice per
+    model which columns there are; a description of a column that is not there is a mistake, and stops the build.
+-#}
+{% macro postgres__persist_docs(relation, model, for_relation, for_columns) -%}
+    {%- set comments = [] -%}
+    {%- if for_relation and config.persist_relation_docs() and model.description -%}
+        {%- do comments.append(alter_relation_comment(relation, model.description) | trim | trim(";")) -%}
+    {%- endif -%}
+    {%- if for_columns and config.persist_column_docs() -%}
+        {%- for column in model.columns.values() if column.description -%}
+            {%- do comments.append(
+                "comment on column " ~ relation ~ "." ~ adapter.quote(column.name) ~ " is "
+                ~ postgres_escape_comment(column.description)) -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {%- if comments -%}
+        {%- do run_query(comments | join(";")) -%}
     {%- endif -%}
 {%- endmacro %}

@@ -15,9 +15,11 @@ events as (
         eligible.stars,
         eligible.label,
         eligible.occurred_at,
-        int_catalogue.maker
+        int_catalogue.maker,
+        int_busy_users.n_lines
     from eligible
     inner join {{ ref("int_catalogue") }} as int_catalogue on eligible.video_id = int_catalogue.video_id
+    inner join {{ ref("int_busy_users") }} as int_busy_users on eligible.user_no = int_busy_users.user_no
 ),
 
 minutes as (
@@ -50,11 +52,7 @@ one_rating as (
     from events
     where
         events.is_review
-        and events.user_no in (
-            select busy_users.user_no
-            from {{ ref("int_busy_users") }} as busy_users
-            where busy_users.n_lines >= {{ var("suspicious_identical_stars") or "null" }}
-        )
+        and events.n_lines >= {{ var("suspicious_identical_stars") or "null" }}
     group by events.user_no, events.user_key
     having
         count(distinct events.video_id) >= {{ var("suspicious_identical_stars") or "null" }}
@@ -93,11 +91,7 @@ likes as (
     from events
     where
         events.label = 1
-        and events.user_no in (
-            select busy_users.user_no
-            from {{ ref("int_busy_users") }} as busy_users
-            where busy_users.n_lines >= {{ var("suspicious_maker_likes") or "null" }}
-        )
+        and events.n_lines >= {{ var("suspicious_maker_likes") or "null" }}
     group by events.user_no, events.user_key, events.maker
 ),
 

@@ -52,7 +52,12 @@ select
     coalesce(performers.performers, '{}') as performers,
     coalesce(training.n_likes, 0) as n_likes,
     coalesce(training.n_dislikes, 0) as n_dislikes,
-    cast(coalesce(ln(1.0 + training.n_likes) / nullif(ln(1.0 + most_liked.n_likes), 0), 0) as real) as popularity
+    cast(
+        coalesce(
+            ln(1 + cast(training.n_likes as double precision))
+            / nullif(ln(1 + cast(most_liked.n_likes as double precision)), 0), 0
+        ) as real
+    ) as popularity
 from videos
 cross join most_liked
 left join tags on videos.video_id = tags.video_id
