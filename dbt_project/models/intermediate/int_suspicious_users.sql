@@ -1,3 +1,4 @@
+-- int_busy_users says whose lines are looked at: nobody else has lines enough to break a rule.
 with eligible as (
     select busy_lines.*
     from (
