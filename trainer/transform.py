@@ -53,7 +53,8 @@ def dbt_build(
     no connection.
     """
     project = project or resource("dbt_project")
-    arguments = ["--log-level", "none", "--no-write-json", "--no-use-colors", "build", "--project-dir", str(project)]
+    arguments = ["--log-level", "none", "--no-use-colors", "--no-write-json", "build"]
+    arguments += ["--project-dir", str(project)]
     arguments += ["--profiles-dir", str(resource("profiles.yml").parent), *_working_folder(project, target)]
     arguments += [] if with_unit_tests else ["--exclude-resource-type", "unit_test"]
     arguments += ["--full-refresh"] if full_refresh else []

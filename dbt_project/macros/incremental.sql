@@ -228,7 +228,8 @@
             {%- set ns.is_ours = false -%}
         {%- endfor -%}
         {%- if not ns.is_ours -%}
-            {%- for name in readers() + ["int_forgotten_users", "int_states"] -%}
+            {#- the last is of an earlier release -#}
+            {%- for name in readers() + ["int_forgotten_users", "int_states", "int_user_numbers"] -%}
                 {%- set kept = adapter.get_relation(target.database, schema, name) -%}
                 {%- if kept -%}{%- do adapter.drop_relation(kept) -%}{%- endif -%}
             {%- endfor -%}

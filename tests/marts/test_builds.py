@@ -22,6 +22,19 @@ def test_an_empty_database_gets_empty_marts_twice(empty_database: Address, build
     assert snapshot.marts(empty_database) == first
 
 
+def test_everything_built_is_described_in_the_database(empty_database: Address, build: Build) -> None:
+    build(empty_database)
+    with connect(empty_database) as connection:
+        undescribed = connection.execute(
+            "select pg_class.relname, attname from pg_attribute"
+            " inner join pg_class on pg_class.oid = attrelid"
+            " where relnamespace::regnamespace::text in ('marts', 'martello_staging', 'martello_intermediate')"
+            " and relkind in ('r', 'v') and attnum > 0 and not attisdropped"
+            " and (col_description(attrelid, attnum) is null or obj_description(attrelid, 'pg_class') is null)"
+        ).fetchall()
+    assert undescribed == []
+
+
 def test_the_same_lines_build_the_same_marts(
     make_world: Callable[[], tuple[Address, World]], build: Build
 ) -> None:

@@ -1,4 +1,4 @@
-"""Each way for the future to leak into training is let in once, and the build's own test must find it."""
+"""Each fault that would spoil training unseen is let in once, and the build's own test must find it."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,6 +44,9 @@ LEAKS = {
     "assert_users_are_described_by_training_rows": "update marts.dim_users set n_likes = n_likes + 1",
     "assert_suspicious_users_are_left_out": "update marts.dim_users set is_suspicious = true",
     "assert_funnel_adds_up": "update marts.rpt_interaction_funnel set n_rows = n_rows - 1",
+    "assert_numbers_are_of_one_user": """
+        update martello_intermediate.int_load_users
+        set user_no = (select min(user_no) from martello_intermediate.int_load_users)""",
     "assert_no_pair_is_in_two_splits": """
         alter table marts.fct_interactions drop constraint if exists {pkey};
         insert into marts.fct_interactions select user_key, video_id, label, weight, source, match_rule,
