@@ -28,9 +28,9 @@ def test_everything_built_is_described_in_the_database(empty_database: Address, 
         undescribed = connection.execute(
             "select pg_class.relname, attname from pg_attribute"
             " inner join pg_class on pg_class.oid = attrelid"
-            " where relnamespace::regnamespace::text in ('marts', 'martello_staging', 'martello_intermediate')"
+            " where relnamespace::regnamespace::text ~ '^(marts|martello_staging|martello_intermediate)$'"
             " and relkind in ('r', 'v') and attnum > 0 and not attisdropped"
-            " and (col_description(attrelid, attnum) is null or obj_description(attrelid, 'pg_class') is null)"
+            " and col_description(attrelid, attnum) || obj_description(attrelid, 'pg_class') is null"
         ).fetchall()
     assert undescribed == []
 
