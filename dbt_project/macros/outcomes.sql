@@ -96,6 +96,6 @@ select
         when split_up.is_to_split then split_up.drawn_split
         when split_up.outcome = 'used' then split_up.split
     end as split,
-    split_up.outcome = 'used' and not split_up.is_to_split as is_split_from_file
+    not split_up.is_to_split and split_up.outcome = 'used' as is_split_from_file
 from split_up
 {%- endmacro %}

@@ -49,6 +49,16 @@
 {%- endmacro %}
 
 {#-
+    For a model that has another one working beside it: what a second process takes off the first costs a ninth more
+    processor time, and both cores are busy.
+-#}
+{% macro work_alone() -%}
+    {%- if execute and var("split_strategy") != "temporal" %}
+    set local max_parallel_workers_per_gather = 0
+    {%- endif -%}
+{%- endmacro %}
+
+{#-
     Statistics of a new table; of one that is kept where a tenth of its pages is newer than they are, which is when
     Postgres' own daemon would come by.
 -#}

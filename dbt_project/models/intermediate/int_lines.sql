@@ -6,12 +6,14 @@ with reviews as (
         stg_raw__reviews.load_id,
         stg_raw__reviews.line_number,
         {{ reviewer_key("stg_raw__reviews.reviewer_id") }} as user_key,
-        stg_raw__reviews.item,
+        int_item_numbers.item_no,
         {{ as_stars("stg_raw__reviews.stars") }} as stars,
         cast(null as text) as decision,
         {{ trimmed("stg_raw__reviews.happened_at") }} as happened_at,
         lower({{ trimmed("stg_raw__reviews.split") }}) as split
     from {{ ref("stg_raw__reviews") }} as stg_raw__reviews
+    left join {{ ref("int_item_numbers") }} as int_item_numbers
+        on stg_raw__reviews.item = int_item_numbers.item and not int_item_numbers.may_be_bare
     {{ where_unread("stg_raw__reviews", "review") }}
 ),
 
@@ -37,12 +39,14 @@ decisions as (
         trimmed_decisions.load_id,
         trimmed_decisions.line_number,
         trimmed_decisions.user_key,
-        trimmed_decisions.item,
+        int_item_numbers.item_no,
         cast(null as numeric) as stars,
         lower(trimmed_decisions.decision) as decision,
         trimmed_decisions.happened_at,
         trimmed_decisions.split
     from trimmed_decisions
+    left join {{ ref("int_item_numbers") }} as int_item_numbers
+        on trimmed_decisions.item = int_item_numbers.item and int_item_numbers.may_be_bare
 ),
 
 lines as (
@@ -57,7 +61,7 @@ select
     lines.line_number,
     {{ user_number("lines.user_key") }} as user_no,
     {{ bytewise("lines.user_key") }} as user_key,
-    int_item_numbers.item_no,
+    lines.item_no,
     lines.stars,
     lines.decision,
     {{ as_time("lines.happened_at") }} as happened_at,
@@ -70,5 +74,3 @@ select
     end as split,
     lines.split != '' as has_split
 from lines
-left join {{ ref("int_item_numbers") }} as int_item_numbers
-    on lines.item = int_item_numbers.item and (lines.source = 'decision') = int_item_numbers.may_be_bare

@@ -44,7 +44,7 @@ select
     -- training rows per week between the first and the last of them, one week at least
     cast(
         (users.n_likes + users.n_dislikes)
-        / greatest(coalesce(extract(epoch from users.last_at - users.first_at) / 604800, 1), 1) as real
+        / greatest(coalesce(date_part('epoch', users.last_at - users.first_at) / 604800, 1), 1) as real
     ) as activity,
     users.is_suspicious,
     users.suspicion_reason,
