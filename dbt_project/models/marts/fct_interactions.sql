@@ -2,8 +2,8 @@ select
     int_fresh_outcomes.user_key,
     int_fresh_outcomes.video_id,
     int_fresh_outcomes.label,
-    -- each a constant: a number to be cast row by row takes as long as all the rest of a row. What was only seen is what
-    -- has no label, and a null is asked for faster than a word
+    -- each a constant: a number to be cast row by row takes as long as the rest of a row. What was only seen has no
+    -- label, and a null is asked for faster than a word
     case
         when int_fresh_outcomes.label is null then cast(0 as real)
         when int_fresh_outcomes.source = 'review' then cast({{ var("review_weight") }} as real)
