@@ -11,7 +11,7 @@
     as they all do with other vars, seeds or code. Then the marts are made anew, by the same SQL without the filter.
 -#}
 {% macro is_everybody_changed() %}
-    {%- if not execute or flags.FULL_REFRESH -%}{{ return(true) }}{%- endif -%}
+    {%- if not execute or flags.FULL_REFRESH or flags.WHICH == "test" -%}{{ return(true) }}{%- endif -%}
     {%- set changed_users = kept_relation("int_changed_users") -%}
     {%- if not changed_users -%}{{ return(true) }}{%- endif -%}
     {{ return(run_query("select 1 from " ~ changed_users ~ " where user_no is null limit 1") | length > 0) }}

@@ -1,5 +1,8 @@
 """Each fault that would spoil training unseen is let in once, and the build's own test must find it."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -68,6 +71,28 @@ def test_a_leak_stops_the_build(split_world: tuple[Address, Connection], build: 
         build(address, select=[test])
     build(address, full_refresh=True)  # as good as new
     assert connection.execute("select count(*) from marts.fct_interactions").fetchone() == (30,)
+
+
+def test_a_build_looks_at_whom_it_made_and_dbt_test_at_everybody(
+    split_world: tuple[Address, Connection], build: Build, repository: Path, tmp_path: Path
+) -> None:
+    address, connection = split_world
+    build(address)  # nobody has changed
+    test = "assert_histories_hold_training_rows_only"
+    connection.execute(LEAKS[test].encode())
+    build(address, select=[test])
+    dbt = str(Path(sys.executable).with_name("dbt"))
+    command = [dbt, "test", "--project-dir", "dbt_project", "--select", test, "--target-path", str(tmp_path)]
+    outcome = subprocess.run(
+        [*command, "--log-path", str(tmp_path)],
+        cwd=repository,
+        env={name: value for name, value in os.environ.items() if name != "DATABASE_URL"} | address.environ(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert outcome.returncode == 1 and f"Failure in test {test}" in outcome.stdout
+    build(address, full_refresh=True)
 
 
 def test_a_model_that_leaks_stops_the_whole_build(

@@ -31,7 +31,7 @@ minutes as (
     from events
     where events.occurred_at is not null
     group by events.user_no, events.user_key, date_trunc('minute', events.occurred_at)
-    having count(distinct events.occurred_at) > 1
+    having min(events.occurred_at) < max(events.occurred_at)
 ),
 
 bursts as (
