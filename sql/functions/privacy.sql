@@ -79,7 +79,14 @@ begin
                 ('martello_intermediate.int_forgotten_users', 'user_no'),
                 ('martello_intermediate.int_states', 'key')
             ) as places (relation, number)
-            where to_regclass(places.relation) is not null
+            -- an earlier release kept them without keys; the next build makes everything anew then
+            where exists (
+                select from pg_attribute
+                where
+                    pg_attribute.attrelid = to_regclass(places.relation)
+                    and pg_attribute.attname = 'user_key'
+                    and not pg_attribute.attisdropped
+            )
         loop
             execute format('select array_agg(%I) from %s where user_key = any ($1)', place.number, place.relation)
             into more

@@ -32,6 +32,14 @@ app_usage as (
             concat_ws('|', int_app_usage.view_time_avg, 'views, sessions', int_app_usage.session_frequency), 0
         ) as fingerprint
     from {{ ref("int_app_usage") }} as int_app_usage
+    -- who only watches has no row in the marts that could change
+    where 'app:' || int_app_usage.app_user_id in (
+        select app_lines.user_key from app_lines
+        union all
+        select int_load_users.user_key from {{ ref("int_load_users") }} as int_load_users
+        union all
+        select int_user_links.app_key from {{ ref("int_user_links") }} as int_user_links
+    )
 ),
 
 -- either end: a link that comes or goes changes both
